@@ -1,0 +1,3 @@
+"""Stochastic Shared Embeddings (SSE) for PyTorch."""
+
+__version__ = "0.1.0"
