@@ -1,0 +1,53 @@
+"""`import torchsse` needs torch and numpy and nothing else, and every public name is documented."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import torchsse
+
+PROBE = """
+import sys
+import torch, numpy
+before = set(sys.modules)
+{statement}
+loaded = {{name.partition(".")[0] for name in set(sys.modules) - before}}
+print(*sorted(loaded - set(sys.stdlib_module_names) - {{"torchsse", "torch", "numpy"}}))
+"""
+
+
+def third_party_loaded_by(statement: str) -> set[str]:
+    """Top-level packages that a statement loads beyond torch, numpy and the standard library."""
+    run = subprocess.run(
+        [sys.executable, "-c", PROBE.format(statement=statement)], capture_output=True, text=True, check=True
+    )
+    return {name for name in run.stdout.split() if not name.startswith("__")}
+
+
+def test_import_is_light() -> None:
+    assert third_party_loaded_by("import torchsse; torchsse.SSE, torchsse.attach") == set()
+
+
+def test_control_a_heavy_import_is_seen() -> None:
+    assert "scipy" in third_party_loaded_by("import torchsse, scipy.sparse")
+
+
+def test_import_stays_off_the_compiler() -> None:
+    """torch._dynamo and sympy take a second to load: nothing of ours may pull them in."""
+    code = "import torch, numpy, sys; before = set(sys.modules); import torchsse; print(*set(sys.modules) - before)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not [name for name in loaded if name.startswith(("torch._dynamo", "torch._inductor", "sympy"))]
+
+
+def test_public_names_exist_and_are_documented() -> None:
+    assert set(torchsse.__all__) >= {"Graph", "SSE", "SSECrossEntropyLoss", "Walk", "attach", "swap"}
+    for name in torchsse.__all__:
+        thing = getattr(torchsse, name)
+        if inspect.isclass(thing) or callable(thing):
+            assert inspect.getdoc(thing), name
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    assert not hasattr(torchsse, "no_such_name")
