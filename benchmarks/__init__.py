@@ -1,0 +1,1 @@
+"""Speed, as ratios to a peer or to a physical limit measured in the same run."""
