@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from torchsse.data import split
 from torchsse.data.describe import describe
+from torchsse.data.edges import AttributeTable, EdgeTable, as_edges, read_attributes, read_edges
 from torchsse.data.idmap import IdMap
 from torchsse.data.ratings import Ratings
 from torchsse.data.read import as_ratings, read_ratings
 
-__all__ = ["IdMap", "Ratings", "as_ratings", "describe", "read_ratings", "split"]
+__all__ = [
+    "AttributeTable",
+    "EdgeTable",
+    "IdMap",
+    "Ratings",
+    "as_edges",
+    "as_ratings",
+    "describe",
+    "read_attributes",
+    "read_edges",
+    "read_ratings",
+    "split",
+]

@@ -10,7 +10,8 @@ __all__ = ["WORDS", "find_column", "is_number", "looks_like_header", "missing_ro
 
 _USER = """
     user userid uid useridx reviewer reviewerid customer customerid member memberid account accountid visitor
-    visitorid person personid profile profileid reader readerid listener listenerid session sessionid username userno u"""
+    visitorid person personid profile profileid reader readerid listener listenerid session sessionid username
+    userno u"""
 _ITEM = """item itemid iid itemidx movie movieid mid film filmid product productid parentasin asin sku article articleid
     book bookid isbn song songid track trackid artist artistid album albumid business businessid restaurant restaurantid
     poi poiid place placeid venue venueid location locationid loc locid game gameid anime animeid recipe recipeid joke

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -141,6 +141,29 @@ class Ratings:
         """Rows per item, int64, shape (num_items,)."""
         return np.bincount(self.items, minlength=self.num_items)
 
+    def warm(self, test: Ratings) -> npt.NDArray[np.bool_]:
+        """For each row of `test`: do its user and its item both have a row here? bool, shape (len(test),).
+
+        `test` must share these id maps or extend them (`read_ratings(..., like=train)`, `aligned`, the splits).
+
+        Raises:
+            DataError: the id maps of `test` do not begin with these.
+        """
+        masks = []
+        for what, mine, other, codes, counts in (
+            ("user", self.user_ids, test.user_ids, test.users, self.user_counts()),
+            ("item", self.item_ids, test.item_ids, test.items, self.item_counts()),
+        ):
+            n = len(mine)
+            if mine is not other and not (len(other) >= n and np.array_equal(mine.ids, other.ids[:n])):
+                raise DataError(
+                    f"warm: the {what} ids of test do not begin with those of train; use test.aligned(train)"
+                )
+            seen = np.zeros(len(other), dtype=bool)
+            seen[:n] = counts > 0
+            masks.append(seen[codes])
+        return masks[0] & masks[1]
+
     def select(self, index: Any) -> Ratings:
         """The rows at `index` (integers, a slice or a boolean mask of n), with the same id maps."""
         pick = np.asarray(index) if not isinstance(index, slice) else index
@@ -241,7 +264,7 @@ class Ratings:
 
         if not scipy.sparse.issparse(matrix):
             raise DataError(f"from_csr: expected a scipy sparse matrix, got {type(matrix).__name__}")
-        csr = scipy.sparse.csr_matrix(matrix, copy=True)
+        csr: Any = scipy.sparse.csr_matrix(cast(Any, matrix), copy=True)
         if csr.dtype.kind not in "iufb":
             raise DataError(f"from_csr: expected real numbers, got dtype {csr.dtype}")
         csr.sum_duplicates()

@@ -198,7 +198,7 @@ class TextTable:
         return [table.column(names[c]) for c in columns]
 
     def complain(self, columns: Sequence[int], types: Sequence[Any]) -> None:
-        """Raise `DataError` for the first line with too few or many fields, bad UTF-8 or no number where one belongs."""
+        """Raise `DataError` for the first line with too few or many fields, bad UTF-8, or text for a number."""
         pa = require_pyarrow()
         numeric = [c for c, t in zip(columns, types) if t is not None and pa.types.is_floating(t)]
         for line, cells in self.data_rows():
