@@ -45,7 +45,7 @@ class GraphLaw(Law):
         # Equal weights need no search; w_equal != 1 still counts against the uniform part.
         self.equal_weight = 1.0 if weights is None or not len(weights) else float(weights[0])
         equal = weights is None or bool(np.all(weights == weights.dtype.type(self.equal_weight)))
-        self.cumulative = None if equal else row_cumulative(self.graph.indptr, weights)  # type: ignore[arg-type]
+        self.cumulative = None if equal or weights is None else row_cumulative(self.graph.indptr, weights)
         self._steps = (max(1, int(self.graph.degree().max(initial=0))) - 1).bit_length()
         self._tables = DeviceTables(
             active=active.ids,

@@ -50,12 +50,13 @@ class Walk:
             raise ConfigError(f"Walk: hops must be at least 1, got {hops}")
         object.__setattr__(self, "hops", int(hops))
         for name in ("restart", "self_loop"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real):
-                raise ConfigError(f"Walk: {name} must be a number in [0, 1], got {value!r}")
+            given: object = getattr(self, name)
+            if isinstance(given, bool) or not isinstance(given, Real):
+                raise ConfigError(f"Walk: {name} must be a number in [0, 1], got {given!r}")
+            value = float(given)
             if math.isnan(value) or not 0.0 <= value <= 1.0:
-                raise ConfigError(f"Walk: {name} must be in [0, 1], got {value}")
-            object.__setattr__(self, name, float(value))
+                raise ConfigError(f"Walk: {name} must be in [0, 1], got {given}")
+            object.__setattr__(self, name, value)
         if self.restart + self.self_loop > 1.0 + _ROUNDING:
             raise ConfigError(
                 f"Walk: restart + self_loop must be at most 1, got {self.restart} + {self.self_loop} = "

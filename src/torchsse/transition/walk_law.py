@@ -37,7 +37,7 @@ class WalkLaw(Law):
         self.graph = graph if active.position is None else graph.subgraph_of_active(active.mask())
         weights = self.graph.weights
         equal = weights is None or bool(np.all(weights == weights[:1]))
-        self.cumulative = None if equal else row_cumulative(self.graph.indptr, weights)  # type: ignore[arg-type]
+        self.cumulative = None if equal or weights is None else row_cumulative(self.graph.indptr, weights)
         self._steps = (max(1, int(self.graph.degree().max(initial=0))) - 1).bit_length()
         self._tables = DeviceTables(indptr=self.graph.indptr, indices=self.graph.indices, cumulative=self.cumulative)
 
@@ -82,13 +82,18 @@ class WalkLaw(Law):
         mass: Array = np.ones(1)
         for _ in range(self.walk.hops):
             owner, edge = expand(self.graph.indptr, ids)
-            weights = np.ones(len(edge)) if self.cumulative is None else self.graph.weights[edge].astype(np.float64)  #
-            type: ignore[index] moved = self.walk.move * mass[owner] * weights / self.weight_sum[ids[owner]] stuck =
-            self.graph.indptr[ids + 1] == self.graph.indptr[ids] kept = mass * (self.walk.self_loop + self.walk.move *
-            stuck) to = np.concatenate([self.graph.indices[edge].astype(np.int64), ids, [j]]) mass_to =
-            np.concatenate([moved, kept, [self.walk.restart]]) ids, where = np.unique(to, return_inverse=True) mass =
-            np.bincount(where, mass_to, minlength=len(ids))
+            moved = self.walk.move * mass[owner] * self._weights_of(edge) / self.weight_sum[ids[owner]]
+            stuck = self.graph.indptr[ids + 1] == self.graph.indptr[ids]
+            kept = mass * (self.walk.self_loop + self.walk.move * stuck)
+            to = np.concatenate([self.graph.indices[edge].astype(np.int64), ids, [j]])
+            mass_to = np.concatenate([moved, kept, [self.walk.restart]])
+            ids, where = np.unique(to, return_inverse=True)
+            mass = np.bincount(where, mass_to, minlength=len(ids))
         return ids, mass
+
+    def _weights_of(self, edge: Array) -> Array:
+        weights = self.graph.weights
+        return np.ones(len(edge)) if weights is None or self.cumulative is None else weights[edge].astype(np.float64)
 
     def _row(self, j: int) -> Array:
         row = np.zeros(self.num_embeddings)
