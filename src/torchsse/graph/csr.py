@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import operator
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from torchsse.errors import GraphError, IdRangeError, IdTypeError
-from torchsse.graph import arrays, checks
+from torchsse.errors import CorruptFileError, GraphError, IdRangeError, IdTypeError
+from torchsse.graph import arrays, attributes, checks, convert, cooccurrence, edge_file, knn, store
 from torchsse.graph.arrays import Array
 from torchsse.graph.build import edges_to_csr
+from torchsse.graph.restrict import drop_inactive
 
 __all__ = ["Graph"]
 
@@ -217,12 +219,7 @@ class Graph:
             array([[0., 1.],
                    [1., 0.]], dtype=float32)
         """
-        sparse = arrays.import_scipy_sparse()
-        data = np.ones(self.num_edges, dtype=np.float32) if self._weights is None else self._weights
-        shape = (self.num_nodes, self.num_nodes)
-        matrix = sparse.csr_array((data, self._indices, self._indptr), shape=shape, copy=False)
-        matrix.has_canonical_format = True
-        return matrix
+        return convert.to_scipy(self)
 
     def subgraph_of_active(self, mask: Any) -> Graph:
         """The graph with the same nodes, without the edges that touch an inactive one.
@@ -250,22 +247,8 @@ class Graph:
             )
         if bool(active.all()):
             return self
-        degree = np.diff(self._indptr)
-        keep = np.repeat(active, degree)
-        keep &= active[self._indices]
-        if bool(keep.all()):
-            return self
-        # Each row's count: sums between the starts of the rows that have edges; empty rows count 0.
-        counts = np.zeros(self.num_nodes, dtype=np.int64)
-        filled = degree > 0
-        counts[filled] = np.add.reduceat(keep, self._indptr[:-1][filled], dtype=np.int64)
-        indptr = np.zeros(self.num_nodes + 1, dtype=np.int64)
-        np.cumsum(counts, out=indptr[1:])
-        indices = self._indices[keep]
-        weights = None if self._weights is None else self._weights[keep]
-        if weights is not None and bool((weights == 1).all()):
-            weights = None
-        return Graph._wrap(indptr.astype(arrays.index_dtype(len(indices) + 1)), indices, weights, self._directed)
+        rows = drop_inactive(self._indptr, self._indices, self._weights, active)
+        return self if rows is None else Graph._wrap(*rows, self._directed)
 
     @classmethod
     def from_edges(cls, src: Any, dst: Any, num_nodes: int, weight: Any = None, *, directed: bool = False) -> Graph:
@@ -298,3 +281,69 @@ class Graph:
             raise GraphError(f"src and dst must have one length, got {len(source)} and {len(target)}")
         values = None if weight is None else arrays.as_weights(weight, len(source))
         return cls._wrap(*edges_to_csr(source, target, num_nodes, values, directed=directed), directed=bool(directed))
+
+    from_scipy = classmethod(convert.from_scipy)
+    from_networkx = classmethod(convert.from_networkx)
+    from_pyg = classmethod(convert.from_pyg)
+    from_attributes = classmethod(attributes.from_attributes)
+    from_cooccurrence = classmethod(cooccurrence.from_cooccurrence)
+    from_knn = classmethod(knn.from_knn)
+    from_edge_file = classmethod(edge_file.from_edge_file)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the graph as a directory: .npy files and a manifest.json with their sha256.
+
+        Under `path` there is always a whole graph or none: it is written beside and renamed. A graph saved there before
+        is replaced (graphs mapped from it stay valid on POSIX systems); a directory that holds anything else is not
+        touched.
+
+        Raises:
+            GraphError: something else than a saved graph is in the way.
+            OSError: the system refuses to write; what was there before is there still.
+
+        Example:
+            >>> import tempfile
+            >>> place = tempfile.mkdtemp() + "/graph"
+            >>> Graph.from_edges([0], [1], num_nodes=2).save(place)
+            >>> Graph.load(place)
+            Graph(num_nodes=2, num_edges=2, undirected, unweighted)
+        """
+        store.write(path, self._indptr, self._indices, self._weights, directed=self._directed)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], mmap: bool = False) -> Graph:
+        """Read a saved graph.
+
+        Args:
+            path: the directory that `save` wrote.
+            mmap: True: map the arrays from disk instead of reading them. Then the manifest, dtypes, lengths and row
+                pointers are checked, but neither sha256 nor the edges; `verify` does that. False: all of it is checked.
+
+        Raises:
+            CorruptFileError: no such directory, a foreign or changed file, another schema; the message names the file
+                and what is wrong. Nothing that is read is ever unpickled.
+        """
+        indptr, indices, weights, directed, directory, shas = store.read(path, mmap=mmap)
+        return cls._wrap(indptr, indices, weights, directed, (directory, shas) if mmap else None)
+
+    def verify(self) -> None:
+        """Check all there is to check: every edge, both directions if undirected, sha256 of the files if memory-mapped.
+
+        Raises:
+            CorruptFileError: a memory-mapped graph whose files are damaged, or were replaced since.
+            GraphError: arrays in memory that are no graph.
+
+        Example:
+            >>> Graph.from_edges([0], [1], num_nodes=2).verify()
+        """
+        if self._source is not None:
+            store.check_files(*self._source)
+        try:
+            checks.check_shape(self._indptr, self._indices, self._weights)
+            checks.check_entries(self._indptr, self._indices, self._weights)
+            if not self._directed:
+                checks.check_symmetry(self._indptr, self._indices, self._weights)
+        except GraphError as error:
+            if self._source is None:
+                raise
+            raise CorruptFileError(f"{self._source[0]}: this is no graph: {error}") from None
