@@ -1,0 +1,1 @@
+"""Compiled loops. Each kernel has one signature, is compiled on first use and cached on disk (`cache`)."""

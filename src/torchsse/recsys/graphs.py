@@ -1,0 +1,66 @@
+"""From the graph words of an estimator to a transition law over the rows that train."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from torchsse.errors import ConfigError, TorchsseWarning
+from torchsse.graph import Graph
+from torchsse.transition import Law, build_law
+
+if TYPE_CHECKING:
+    from torchsse.data import IdMap
+
+__all__ = ["check_graph_words", "table_law"]
+
+log = logging.getLogger("torchsse.recsys")
+
+
+def check_graph_words(table: str, graph: object, rho: object) -> None:
+    """`ConfigError` for a graph without rho and rho without a graph; `table` is "user" or "item"."""
+    if graph is not None and rho is None:
+        raise ConfigError(f"{table}_graph needs rho_{table}, how much likelier a neighbour is drawn (1 .. inf)")
+    if graph is None and rho is not None:
+        raise ConfigError(f"rho_{table} = {rho!r} needs {table}_graph (graphs are not stored with a saved model)")
+
+
+def table_law(
+    table: str, graph: Any, rho: float | None, ids: IdMap, counts: npt.NDArray[np.int64], swap_unseen: bool
+) -> tuple[Law, int]:
+    """The law of one table, and how many edges named unknown ids.
+
+    Args:
+        table: "user" or "item", for messages.
+        graph: None, a `Graph` over the codes of `ids`, or an `EdgeTable` of raw ids.
+        counts: training examples of each row; rows without any are excluded unless `swap_unseen`.
+
+    Raises:
+        ConfigError: a graph of another size, or something that is no graph.
+    """
+    dropped = 0
+    if graph is not None and hasattr(graph, "resolve"):
+        src, dst, weight, dropped = graph.resolve(ids)
+        if dropped:
+            log.info("%s_graph: %d edges name ids outside the train set and are dropped", table, dropped)
+        if not len(src):
+            warnings.warn(
+                f"{table}_graph: none of its {dropped} edges joins two {table}s of the train set",
+                TorchsseWarning,
+                stacklevel=4,
+            )
+        graph = Graph.from_edges(src, dst, num_nodes=len(ids), weight=weight)
+    if graph is not None and not isinstance(graph, Graph):
+        raise ConfigError(
+            f"{table}_graph: expected a torchsse.Graph or the EdgeTable of read_edges, got {type(graph).__name__}"
+        )
+    if graph is not None and graph.num_nodes != len(ids):
+        raise ConfigError(
+            f"{table}_graph: expected a graph over the {len(ids)} {table}s of the train set, got {graph.num_nodes} nodes"
+        )
+    exclude = None if swap_unseen else np.flatnonzero(counts == 0)
+    return build_law(len(ids), graph=graph, rho=rho, exclude=exclude), dropped

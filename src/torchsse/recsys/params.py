@@ -1,0 +1,84 @@
+"""Constructor words as attributes: shown, read, changed and checked the same way in every estimator."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+from torchsse.errors import ConfigError
+
+__all__ = ["Params", "check_choice", "check_integer", "check_number"]
+
+Self = TypeVar("Self", bound="Params")
+
+
+def check_number(
+    name: str, value: object, low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False
+) -> None:
+    """`ConfigError` unless `value` is a finite real number within the bounds."""
+    fits = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(float(value))
+    if fits:
+        number = float(value)  # type: ignore[arg-type]
+        fits = (number > low if open_low else number >= low) and (number < high if open_high else number <= high)
+    if not fits:
+        span = f"{'above' if open_low else 'of at least'} {low:g}"
+        if math.isfinite(high):
+            span += f" and {'below' if open_high else 'at most'} {high:g}"
+        raise ConfigError(f"{name}: expected a number {span}, got {value!r}")
+
+
+def check_integer(name: str, value: object, low: int) -> None:
+    """`ConfigError` unless `value` is an integer of at least `low`."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < low:
+        raise ConfigError(f"{name}: expected an integer of at least {low}, got {value!r}")
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """`ConfigError` unless `value` is one of the words."""
+    if value not in choices:
+        raise ConfigError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+
+
+class Params:
+    """Gives an estimator `get_params`, `set_params` and a repr of what differs from the defaults.
+
+    A subclass stores every constructor word under its own name and checks them in `_check_params`, which runs at
+    construction, in `set_params`, and again in `fit`.
+    """
+
+    def _check_params(self) -> None:
+        """Raise `ConfigError` for settings that contradict each other or leave their range."""
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        return {p.name: p.default for p in inspect.signature(cls).parameters.values()}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor words and their values; `deep` is accepted for scikit-learn's sake and changes nothing."""
+        return {name: getattr(self, name) for name in self._defaults()}
+
+    def set_params(self: Self, **params: Any) -> Self:
+        """Change constructor words; takes effect at the next `fit`.
+
+        Raises:
+            ConfigError: an unknown word, or settings that do not fit together (nothing is changed then).
+        """
+        before = self.get_params()
+        for name, value in params.items():
+            if name not in before:
+                raise ConfigError(f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(before)}")
+            setattr(self, name, value)
+        try:
+            self._check_params()
+        except ConfigError:
+            for name, value in before.items():
+                setattr(self, name, value)
+            raise
+        return self
+
+    def __repr__(self) -> str:
+        defaults = self._defaults()
+        changed = [f"{k}={v!r}" for k, v in self.get_params().items() if v is not defaults[k] and v != defaults[k]]
+        return f"{type(self).__name__}({', '.join(changed)})"

@@ -1,0 +1,165 @@
+"""The loop over epochs: early stopping, history, checkpoints. Knows no model but what `Trainer` says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from torchsse.errors import ConfigError
+from torchsse.recsys import storage
+from torchsse.recsys.factors import Factors
+
+__all__ = ["Callback", "Checkpoint", "DivergedError", "Outcome", "Trainer", "fingerprint", "run_epochs"]
+
+Callback = Callable[[int, dict[str, Any]], bool | None]
+
+
+class DivergedError(ConfigError):
+    """Training left the finite numbers: the learning rate is too large for this data."""
+
+
+class Trainer(Protocol):
+    """One way to train `factors`: a kernel, or torch."""
+
+    factors: Factors
+
+    def epoch(self, epoch: int) -> float:
+        """Train one epoch, counted from 0; the root mean squared error before each update."""
+
+    def skip(self, epochs: int) -> None:
+        """Bring whatever is carried from epoch to epoch (the order of the examples) to where `epochs` epochs leave it."""
+
+
+@dataclass
+class Outcome:
+    """What a run leaves beside the trained factors."""
+
+    history: list[dict[str, Any]]
+    best_epoch: int
+    stopped: str | None
+
+
+class Checkpoint:
+    """A directory that a run can go on from after it was killed.
+
+    The state is written after every epoch (at most every `seconds`), atomically. It is tied to the fingerprint of settings
+    and data: another run's checkpoint is refused, not overwritten.
+    """
+
+    KIND = "checkpoint"
+
+    def __init__(self, directory: str | os.PathLike[str], mark: str, seconds: float) -> None:
+        self.directory, self.mark, self.seconds = directory, mark, seconds
+        self._last = -math.inf
+
+    def load(self) -> tuple[dict[str, Any], Factors, Factors | None] | None:
+        """(progress, factors, best factors) or None if there is nothing yet."""
+        if not os.path.exists(os.path.join(self.directory, storage.MANIFEST)):
+            return None
+        document, arrays, _ = storage.read(self.directory, self.KIND)
+        if document["mark"] != self.mark:
+            raise ConfigError(
+                f"checkpoint {os.fspath(self.directory)}: belongs to a run with other settings or data; "
+                "remove it or name another directory"
+            )
+        best = Factors.from_arrays(arrays, "best_") if "best_P" in arrays else None
+        return document["progress"], Factors.from_arrays(arrays), best
+
+    def save(self, progress: dict[str, Any], factors: Factors, best: Factors | None, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self._last < self.seconds:
+            return
+        arrays = {**factors.arrays(), **(best.arrays("best_") if best is not None else {})}
+        facts = {"estimator": self.KIND, "mark": self.mark, "progress": progress}
+        # a rename survives SIGKILL; waiting for the disk after each epoch would cost more than the epoch
+        storage.write(self.directory, facts, arrays, None, sync=False)
+        self._last = now
+
+
+def fingerprint(*parts: Any) -> str:
+    """A hash of settings (JSON values) and arrays."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).view(np.uint8).data)
+        else:
+            digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def run_epochs(
+    trainer: Trainer,
+    *,
+    epochs: int,
+    patience: int | None,
+    measure: Callable[[], float] | None,
+    learning_rate: Callable[[int], float],
+    callback: Callback | None,
+    checkpoint: Checkpoint | None,
+    history: list[dict[str, Any]],
+    name: str = "validation_rmse",
+) -> Outcome:
+    """Train up to `epochs` epochs; with `measure` (lower is better) end at the best epoch's factors.
+
+    `history` is filled in place, so that a callback sees it grow. A callback that returns True ends the run after its epoch.
+
+    Raises:
+        DivergedError: an error or a parameter is no longer finite.
+    """
+    best: Factors | None = None
+    best_value, best_epoch, stopped, start = math.inf, 0, None, 0
+    found = checkpoint.load() if checkpoint is not None else None
+    if found is not None:
+        progress, factors, best = found
+        trainer.factors.copy_from(factors)
+        start, best_epoch, stopped = progress["epoch"], progress["best_epoch"], progress["stopped"]
+        best_value = math.inf if progress["best_value"] is None else progress["best_value"]
+        history.extend(progress["history"])
+        trainer.skip(start)
+    for epoch in range(start, epochs if stopped is None else start):
+        began = time.perf_counter()
+        train_rmse = trainer.epoch(epoch)
+        seconds = time.perf_counter() - began
+        if not math.isfinite(train_rmse):
+            raise DivergedError(
+                f"training diverged in epoch {epoch + 1} (train RMSE {train_rmse}, learning rate "
+                f"{learning_rate(epoch):g}): expected finite errors; lower learning_rate"
+            )
+        info = {"epoch": epoch + 1, "train_rmse": train_rmse, "seconds": seconds, "learning_rate": learning_rate(epoch)}
+        if measure is not None:
+            value = measure()
+            info[name] = value
+            if value < best_value:
+                best_value, best_epoch = value, epoch + 1
+                best = best or trainer.factors.copy()
+                best.copy_from(trainer.factors)
+            elif patience is not None and epoch + 1 - best_epoch >= patience:
+                stopped = "patience"
+        history.append(info)
+        if callback is not None and callback(epoch + 1, info):
+            stopped = stopped or "callback"
+        if checkpoint is not None:
+            progress = {
+                "epoch": epoch + 1, "best_epoch": best_epoch, "history": history, "stopped": stopped,
+                "best_value": best_value if math.isfinite(best_value) else None,
+            }  # fmt: skip
+            checkpoint.save(progress, trainer.factors, best, force=stopped is not None or epoch + 1 == epochs)
+        if stopped is not None:
+            break
+    if not trainer.factors.finite():
+        raise DivergedError("training diverged in its last epoch: expected finite parameters; lower learning_rate")
+    if measure is None:
+        best_epoch = len(history)
+    elif best is not None:
+        trainer.factors.copy_from(best)
+    return Outcome(history, best_epoch, stopped)
