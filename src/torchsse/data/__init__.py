@@ -8,6 +8,7 @@ from torchsse.data.edges import AttributeTable, EdgeTable, as_edges, read_attrib
 from torchsse.data.idmap import IdMap
 from torchsse.data.ratings import Ratings
 from torchsse.data.read import as_ratings, read_ratings
+from torchsse.data.synthetic import planted_clusters
 
 __all__ = [
     "AttributeTable",
@@ -17,6 +18,7 @@ __all__ = [
     "as_edges",
     "as_ratings",
     "describe",
+    "planted_clusters",
     "read_attributes",
     "read_edges",
     "read_ratings",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from torchsse.data.idmap import CodeArray, IdMap, factorize, id_column
+from torchsse.data.idmap import IdMap, factorize
+from torchsse.data.ids import CodeArray, id_column
 from torchsse.data.ratings import Duplicates, Feedback, Ratings
 from torchsse.errors import ConfigError, DataError, TorchsseWarning
 
@@ -44,13 +45,13 @@ def as_numbers(values: Any, what: str, where: Where = _row) -> Floats:
             array = np.array([_number(v) for v in array.tolist()], dtype=np.float64)
         except (TypeError, ValueError):
             row, bad = next((i, v) for i, v in enumerate(array.tolist()) if not _is_number(v))
-            raise DataError(f"{what}: expected a number, got {bad!r} in {where(row)}") from None
+            raise DataError(f"{where(row)}: {what}: expected a number, got {bad!r}") from None
     numbers: Floats = array.astype(np.float64, copy=False)
     finite = np.isfinite(numbers)
     if not finite.all():
         row = int(np.argmin(finite))
-        shown = "nothing (a missing value)" if np.isnan(numbers[row]) else str(numbers[row])
-        raise DataError(f"{what}: expected a finite number, got {shown} in {where(row)}")
+        shown = "nothing" if np.isnan(numbers[row]) else str(numbers[row])
+        raise DataError(f"{where(row)}: {what}: expected a finite number, got {shown}")
     return numbers
 
 
@@ -92,7 +93,7 @@ def as_times(values: Any, what: str, where: Where = _row) -> Times:
     if array.dtype.kind != "f":
         raise DataError(f"{what}: expected numbers or dates, got dtype {array.dtype}")
     if np.isinf(array).any():
-        raise DataError(f"{what}: expected finite numbers, got inf in {where(int(np.argmax(np.isinf(array))))}")
+        raise DataError(f"{where(int(np.argmax(np.isinf(array))))}: {what}: expected finite numbers, got inf")
     if array.size and bool((array == np.floor(array)).all()) and bool((np.abs(array) < 2**53).all()):
         return array.astype(np.int64)
     return array.astype(np.float64, copy=False)
@@ -150,7 +151,7 @@ def finish(
             values = None
     if values is not None and float(np.abs(values).max()) > float(np.finfo(np.float32).max):
         row = int(np.argmax(np.abs(values)))
-        raise DataError(f"ratings: {values[row]:g} in {where(row)} is beyond float32")
+        raise DataError(f"{where(row)}: the rating {values[row]:g} is beyond float32")
     if like is not None:
         user_ids, users = _align(like.user_ids, user_ids, users, "user", where)
         item_ids, items = _align(like.item_ids, item_ids, items, "item", where)
@@ -203,7 +204,7 @@ def _one_row_per_pair(
         raise DataError(found)
     told = {"mean": "the mean of their ratings", "max": "the largest of their ratings", "first": "the first"}
     kept_by = told.get(rule, "the latest by timestamp" if by_time else "the last in the file")
-    warnings.warn(f"{found}; of each, {kept_by} counts (duplicates={rule!r})", TorchsseWarning, stacklevel=6)
+    warnings.warn(f"{found}; of each, {kept_by} counts (duplicates={rule!r})", TorchsseWarning, stacklevel=5)
     kept = order[starts] if rule == "first" else order[ends]
     if values is not None and rule in ("mean", "max"):
         if rule == "mean":

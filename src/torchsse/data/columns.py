@@ -58,6 +58,8 @@ def find_column(asked: str | int, names: list[str] | None, width: int, what: str
         if not 0 <= asked < width:
             raise DataError(f"{source}: {what} column: expected a position from 0 to {width - 1}, got {asked}")
         return asked
+    if names is None and asked.isdecimal():
+        return find_column(int(asked), names, width, what, source)
     if names is None:
         raise DataError(
             f"{source}: {what} column {asked!r} cannot be found by name: the first line holds numbers, so the file "

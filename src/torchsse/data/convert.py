@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from torchsse.data.build import Floats, Times, Where, as_numbers, as_times
-from torchsse.data.idmap import CANONICAL_INTEGER, CodeArray, IdMap, as_codes, factorize, id_column, require_pyarrow
+from torchsse.data.idmap import IdMap, factorize
+from torchsse.data.ids import CANONICAL_INTEGER, CodeArray, as_codes, id_column, require_pyarrow
 from torchsse.errors import DataError
 
 __all__ = ["ids_from_arrow", "numbers_from_arrow", "times_from_arrow"]

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from torchsse.data.build import as_numbers
 from torchsse.data.columns import find_column
 from torchsse.data.convert import ids_from_arrow, numbers_from_arrow
-from torchsse.data.idmap import IdColumn, IdMap, factorize, id_column, require_pyarrow
+from torchsse.data.idmap import IdMap, factorize
+from torchsse.data.ids import IdColumn, id_column, require_pyarrow
 from torchsse.data.source import Source, arrow_table, open_source
 from torchsse.errors import DataError
 

@@ -3,114 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from torchsse.errors import DataError, MissingDependencyError
+from torchsse.data.ids import CodeArray, IdColumn, IntArray, as_codes, as_integers, distinct, id_column
+from torchsse.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["IdMap", "as_codes", "factorize", "id_column"]
-
-IntArray = npt.NDArray[np.int64]
-CodeArray = npt.NDArray[np.int32] | npt.NDArray[np.int64]
-#: A checked column of raw ids: int64, or an object array of str.
-IdColumn = npt.NDArray[Any]
-
-# Only the one way Python would print an integer counts as an integer: "007", "+7" and "7.0" are not "7".
-CANONICAL_INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,18})\Z")
-# A table of codes beats a search while the ids are not spread much wider than there are rows.
-_DENSE_FLOOR = 1 << 22
-
-
-def require_pyarrow() -> Any:
-    """The pyarrow module, or a MissingDependencyError with the command that installs it."""
-    try:
-        import pyarrow
-        import pyarrow.compute
-    except ImportError as error:  # pragma: no cover - needs an environment without pyarrow
-        raise MissingDependencyError(
-            "reading ratings and text ids needs pyarrow: python -m pip install 'torchsse[recsys]'"
-        ) from error
-    return pyarrow
-
-
-def as_codes(codes: npt.NDArray[Any], size: int) -> CodeArray:
-    """Codes of a table of `size` rows in their type: int32 while they fit."""
-    return codes.astype(np.int32, copy=False) if size < 2**31 else codes.astype(np.int64, copy=False)
-
-
-def id_column(values: Any, what: str = "ids") -> IdColumn:
-    """Check a column of raw ids and bring it to int64 or to an object array of str.
-
-    Integers of any width become int64, text stays text (``"7"`` is not ``7`` here), whole floats, as pandas makes
-    them of integers beside missing values, become integers. Missing values, bool, fractions, numbers beyond
-    int64 and mixtures of text and numbers raise `DataError` naming `what` and the 0-based row.
-
-    >>> id_column([3, 1, 2]).dtype, id_column(["b", "a"]).tolist()
-    (dtype('int64'), ['b', 'a'])
-    """
-    array = values if isinstance(values, np.ndarray) else np.asarray(values if _sized(values) else list(values))
-    if array.ndim != 1:
-        raise DataError(f"{what}: expected one dimension, got shape {array.shape}")
-    kind = array.dtype.kind
-    if kind == "O" or (kind in "US" and not isinstance(values, np.ndarray)):
-        # np.asarray([1, "a"]) would quietly print the 1, so look at the objects themselves
-        return _objects(list(values), what)
-    if array.size == 0:
-        return array.astype(np.int64) if kind in "iuf" else array.astype(object)
-    if kind == "i":
-        return array.astype(np.int64, copy=False)
-    if kind == "u":
-        if int(array.max()) > np.iinfo(np.int64).max:
-            row = int(np.argmax(array > np.uint64(np.iinfo(np.int64).max)))
-            raise DataError(f"{what}: {array[row]} in row {row} is beyond 64-bit integers; give such ids as text")
-        return array.astype(np.int64)
-    if kind == "f":
-        whole = np.isfinite(array) & (array == np.floor(array)) & (np.abs(array) < 2**53)
-        if not whole.all():
-            row = int(np.argmin(whole))
-            missing = "is missing (NaN)" if np.isnan(array[row]) else f"is {array[row]}, not a whole number below 2^53"
-            raise DataError(f"{what}: the id in row {row} {missing}")
-        return array.astype(np.int64)
-    if kind in "UT":
-        return _objects(array.tolist(), what)
-    raise DataError(f"{what}: expected integers or text, got dtype {array.dtype}")
-
-
-def _sized(values: Any) -> bool:
-    return hasattr(values, "__array__") or hasattr(values, "__len__")
-
-
-def _objects(values: list[Any], what: str) -> IdColumn:
-    """A list of Python objects: all integers, or all text."""
-    if all(type(v) is int for v in values):
-        try:
-            return np.array(values, dtype=np.int64)
-        except OverflowError:
-            row = next(i for i, v in enumerate(values) if not -(2**63) <= v < 2**63)
-            raise DataError(
-                f"{what}: {values[row]} in row {row} is beyond 64-bit integers; give such ids as text"
-            ) from None
-    text = isinstance(values[0], str)
-    for row, value in enumerate(values):
-        if value is None or value != value or (isinstance(value, str) and not value.strip()):
-            raise DataError(f"{what}: the id in row {row} is missing ({value!r})")
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (str, int, float, np.integer, np.floating)):
-            raise DataError(f"{what}: expected integers or text, got {value!r} in row {row}")
-        if isinstance(value, str) != text:
-            raise DataError(f"{what}: text and numbers are mixed: {values[0]!r} in row 0, {value!r} in row {row}")
-    if not text:
-        return id_column(
-            np.array(values, dtype=np.float64 if any(isinstance(v, float) for v in values) else np.int64), what
-        )
-    out = np.empty(len(values), dtype=object)
-    out[:] = [str(v) for v in values]
-    return out
+__all__ = ["IdMap", "factorize"]
 
 
 class IdMap:
@@ -198,20 +102,10 @@ class IdMap:
         if len(self) == 0 or len(column) == 0:
             return np.full(len(column), -1, dtype=np.int64)
         if self.is_integer:
-            return self._encode_integers(*_as_integers(column))
+            return self._encode_integers(*as_integers(column))
         texts = column.tolist() if column.dtype.kind == "O" else [str(v) for v in column.tolist()]
-        if len(texts) < 1000:
-            code = self._code_of_text()
-            return np.array([code.get(v, -1) for v in texts], dtype=np.int64)
-        pa = require_pyarrow()
-        return self.encode_arrow(pa.array(texts, type=pa.large_string()))
-
-    def encode_arrow(self, texts: Any) -> IntArray:
-        """`encode` for a pyarrow string array, in a map of text."""
-        pa = require_pyarrow()
-        found = pa.compute.index_in(texts, value_set=pa.array(self.ids.tolist(), type=texts.type))
-        out: IntArray = pa.compute.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return out
+        code = self._code_of_text()
+        return np.array([code.get(v, -1) for v in texts], dtype=np.int64)
 
     def decode(self, codes: Any) -> IdColumn:
         """Raw ids of codes.
@@ -240,7 +134,7 @@ class IdMap:
         if not new.size:
             return self
         if self.is_integer and new.dtype.kind == "O":
-            values, valid = _as_integers(new)
+            values, valid = as_integers(new)
             if not valid.all():
                 raise DataError(
                     f"the known ids are integers ({self.ids[0]}, ...), but {new[~valid][0]!r} is not written as one"
@@ -289,15 +183,6 @@ class IdMap:
         return cached
 
 
-def _as_integers(column: IdColumn) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-    """The column as int64 and where that is lossless."""
-    if column.dtype.kind == "i":
-        return column, np.ones(len(column), dtype=bool)
-    numbers = [int(v) if CANONICAL_INTEGER.match(v) else None for v in column.tolist()]
-    valid = np.array([n is not None and -(2**63) <= n < 2**63 for n in numbers], dtype=bool)
-    return np.array([n if ok else 0 for n, ok in zip(numbers, valid.tolist())], dtype=np.int64), valid
-
-
 def factorize(column: Any) -> tuple[IdMap, CodeArray]:
     """Distinct ids of a column, sorted, and the code of each row (int32 where it fits).
 
@@ -305,36 +190,5 @@ def factorize(column: Any) -> tuple[IdMap, CodeArray]:
     >>> ids.ids.tolist(), codes.tolist()
     ([10, 30], [1, 0, 1])
     """
-    raw = id_column(column)
-    if raw.dtype.kind == "i":
-        values, codes = _factorize_integers(raw)
-    else:
-        pa = require_pyarrow()
-        encoded = pa.array(raw.tolist(), type=pa.large_string()).dictionary_encode()
-        values, codes = sort_dictionary(encoded.dictionary, encoded.indices.to_numpy())
-    ids = IdMap(values)
-    return ids, as_codes(codes, len(ids))
-
-
-def _factorize_integers(raw: IntArray) -> tuple[IntArray, IntArray]:
-    if raw.size == 0:
-        return raw, raw
-    low, high = int(raw.min()), int(raw.max())
-    if high - low >= max(4 * raw.size, _DENSE_FLOOR):
-        values, codes = np.unique(raw, return_inverse=True)
-        return values, codes
-    present = np.zeros(high - low + 1, dtype=bool)
-    present[raw - low] = True
-    values = np.flatnonzero(present) + low
-    table = np.cumsum(present, dtype=np.int64) - 1
-    return values, table[raw - low]
-
-
-def sort_dictionary(dictionary: Any, indices: npt.NDArray[Any]) -> tuple[IdColumn, IntArray]:
-    """Bring a pyarrow dictionary of distinct text into sorted order and rewrite the indices."""
-    texts = np.array(dictionary.to_pylist(), dtype=object)
-    # UTF-8 order is code point order, and so is Python's
-    order = np.array(sorted(range(len(texts)), key=texts.__getitem__), dtype=np.int64)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    return texts[order] if len(texts) else np.empty(0, dtype=object), rank[indices]
+    values, codes = distinct(id_column(column))
+    return IdMap(values), as_codes(codes, len(values))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from torchsse.data.idmap import CodeArray, IdColumn, IdMap, as_codes
+from torchsse.data.idmap import IdMap
+from torchsse.data.ids import CodeArray, IdColumn, as_codes
 from torchsse.errors import DataError
 
 if TYPE_CHECKING:

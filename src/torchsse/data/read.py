@@ -11,7 +11,7 @@ from typing import Any
 from torchsse.data.build import Times, check_words, finish
 from torchsse.data.columns import find_column, is_number, missing_role, role_column
 from torchsse.data.convert import ids_from_arrow, numbers_from_arrow, times_from_arrow
-from torchsse.data.idmap import require_pyarrow
+from torchsse.data.ids import require_pyarrow
 from torchsse.data.ratings import Duplicates, Feedback, Ratings
 from torchsse.data.source import Source, arrow_table, open_source
 from torchsse.errors import DataError, TorchsseWarning

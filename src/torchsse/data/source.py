@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from torchsse.data.idmap import require_pyarrow
+from torchsse.data.ids import require_pyarrow
 from torchsse.data.text import TextTable
 from torchsse.errors import DataError
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from torchsse.data.columns import is_number, looks_like_header
-from torchsse.data.idmap import require_pyarrow
+from torchsse.data.ids import require_pyarrow
 from torchsse.errors import ConfigError, DataError
 
 __all__ = ["SEPARATORS", "TextTable", "load_bytes"]
