@@ -31,7 +31,7 @@ _BLOCK_SCORES = 1 << 24
 
 
 class Recommender(Params):
-    """An estimator over users and items. A subclass fits, scores pairs of codes and blocks of users, and lists its state.
+    """An estimator over users and items. A subclass fits, scores pairs and blocks of users, and lists its state.
 
     Attributes, once fitted:
         user_ids, item_ids: `IdMap` of the train set.
@@ -85,7 +85,8 @@ class Recommender(Params):
         """Predictions for pairs of raw ids.
 
         Args:
-            users, items: raw ids, one-dimensional and equally long; a single id stands for as many as the other has.
+            users: raw ids, one-dimensional.
+            items: raw ids, as many. On either side a single id stands for as many as the other side has.
 
         Returns:
             float32, shape (n,). Unknown ids are predicted by the rule for cold rows, see the class.
@@ -111,8 +112,8 @@ class Recommender(Params):
             exclude_seen: leave out the items that the user has in train.
 
         Returns:
-            (items, scores), both (n, k), best first, equal scores in the order of the item codes: raw ids in an array of
-            objects, and float32 scores, not clipped. Rows with fewer than k items end in None and -inf.
+            (items, scores), both (n, k), best first, equal scores in the order of the item codes: raw ids in an array
+            of objects, and float32 scores, not clipped. Rows with fewer than k items end in None and -inf.
 
         Raises:
             NotFittedError: before `fit`. DataError: a user is unknown. ConfigError: k below 1.

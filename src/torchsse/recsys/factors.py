@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def aligned_rows(rows: int, width: int) -> Floats:
-    """float32 zeros (rows, width) that start at a multiple of 64 bytes: with padded rows none straddles a cache line."""
+    """float32 zeros (rows, width) from a multiple of 64 bytes on: padded rows begin with a cache line."""
     raw = np.zeros(rows * width + 16, dtype=np.float32)
     start = (-raw.ctypes.data % 64) // 4
     return raw[start : start + rows * width].reshape(rows, width)
@@ -43,7 +43,7 @@ class Factors:
             table = aligned_rows(rows, width)
             table[:, :factors] = np.random.default_rng([seed, which]).normal(0.0, std, (rows, factors))
             tables.append(table)
-        return cls(*tables, np.zeros(num_users, np.float32), np.zeros(num_items, np.float32))
+        return cls(tables[0], tables[1], np.zeros(num_users, np.float32), np.zeros(num_items, np.float32))
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]], prefix: str = "") -> Factors:
@@ -54,7 +54,8 @@ class Factors:
             table = aligned_rows(len(stored), padded(stored.shape[1]))
             table[:, : stored.shape[1]] = stored
             tables.append(table)
-        return cls(*tables, *(np.array(arrays[prefix + name], dtype=np.float32) for name in ("bu", "bi")))
+        bu, bi = (np.array(arrays[prefix + name], dtype=np.float32) for name in ("bu", "bi"))
+        return cls(tables[0], tables[1], bu, bi)
 
     def arrays(self, prefix: str = "", factors: int | None = None) -> dict[str, npt.NDArray[Any]]:
         """The tables by name, without padding if `factors` is given."""

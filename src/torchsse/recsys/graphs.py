@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from torchsse.data.edges import as_edges
 from torchsse.errors import ConfigError, TorchsseWarning
 from torchsse.graph import Graph
 from torchsse.transition import Law, build_law
@@ -36,15 +37,19 @@ def table_law(
 
     Args:
         table: "user" or "item", for messages.
-        graph: None, a `Graph` over the codes of `ids`, or an `EdgeTable` of raw ids.
-        counts: training examples of each row; rows without any are excluded unless `swap_unseen`.
+        graph: None, a `Graph` over the codes of `ids`, or what `torchsse.data.as_edges` takes: an `EdgeTable` of raw
+            ids, a file, a tuple of columns.
+        rho: with a graph, how much likelier a neighbour is drawn.
+        ids: the rows of the table.
+        counts: training examples of each row; rows without any are excluded from swaps.
+        swap_unseen: do not exclude them.
 
     Raises:
-        ConfigError: a graph of another size, or something that is no graph.
+        ConfigError: a graph of another size. DataError: no edges can be read from it.
     """
     dropped = 0
-    if graph is not None and hasattr(graph, "resolve"):
-        src, dst, weight, dropped = graph.resolve(ids)
+    if graph is not None and not isinstance(graph, Graph):
+        src, dst, weight, dropped = as_edges(graph).resolve(ids)
         if dropped:
             log.info("%s_graph: %d edges name ids outside the train set and are dropped", table, dropped)
         if not len(src):
@@ -54,13 +59,9 @@ def table_law(
                 stacklevel=4,
             )
         graph = Graph.from_edges(src, dst, num_nodes=len(ids), weight=weight)
-    if graph is not None and not isinstance(graph, Graph):
-        raise ConfigError(
-            f"{table}_graph: expected a torchsse.Graph or the EdgeTable of read_edges, got {type(graph).__name__}"
-        )
     if graph is not None and graph.num_nodes != len(ids):
         raise ConfigError(
-            f"{table}_graph: expected a graph over the {len(ids)} {table}s of the train set, got {graph.num_nodes} nodes"
+            f"{table}_graph: expected a graph over the {len(ids)} {table}s of train, got {graph.num_nodes} nodes"
         )
     exclude = None if swap_unseen else np.flatnonzero(counts == 0)
     return build_law(len(ids), graph=graph, rho=rho, exclude=exclude), dropped

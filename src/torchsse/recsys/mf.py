@@ -24,11 +24,11 @@ __all__ = ["MatrixFactorization"]
 
 
 class MatrixFactorization(Recommender):
-    """Matrix factorisation of explicit ratings by SGD, with Stochastic Shared Embeddings (paper, section 4.1, Algorithm 1).
+    """Matrix factorisation of explicit ratings by SGD with Stochastic Shared Embeddings (paper, Algorithm 1 and 4.1).
 
-    r(u, i) = mean + b_u + b_i + a_u . b_i, or a_u . b_i with ``biases=False``. Every epoch visits the ratings in a fresh
-    uniform order, one at a time. For each, user and item are swapped with chance p0 (each by a coin of its own); then,
-    with e the error of the rows after the swap and the values before the update on the right-hand sides,
+    r(u, i) = mean + b_u + b_i + a_u . b_i, or a_u . b_i with ``biases=False``. Every epoch visits the ratings one at a
+    time, in a fresh uniform order. For each, user and item are swapped with chance p0 (each by a coin of its own);
+    then, with e the error of the rows after the swap and the values before the update on the right-hand sides,
 
         a += lr (e b - weight_decay a)          b += lr (e a - weight_decay b)
         b_u += lr (e - bias_weight_decay b_u)   b_i += lr (e - bias_weight_decay b_i)
@@ -44,16 +44,15 @@ class MatrixFactorization(Recommender):
             1 / (1 - dropout), afresh for every example; biases are kept. None in prediction.
         biases: with the global mean and a bias per user and item; False: the paper's model.
         p0_user, p0_item: SSE probabilities, 0 to 1.
-        user_graph, item_graph: a `Graph` over the rows of train's table, or an `EdgeTable` of raw ids (`read_edges`).
-            None: SSE-SE, uniform over all rows.
+        user_graph, item_graph: a `Graph` over the rows of train's table, or edges of raw ids: an `EdgeTable` (from
+            `read_edges`), a file, a tuple (src, dst). None: SSE-SE, uniform over all rows.
         rho_user, rho_item: how much likelier a neighbour is drawn than another row, 1 to inf; needed with a graph.
         swap_unseen: let rows without training examples be swapped in. They are excluded by default, since no
             data says anything about them; True mimics the authors' code.
         patience: stop after this many epochs without a lower validation RMSE. None: run all epochs.
         num_threads: 1 is deterministic to the bit. More share the tables without locks and are not.
         seed: of initial values, order, swaps and dropout.
-        device: "cpu" trains with the fused kernel. "cuda" (or any torch device with ``backend="torch"``) trains the same model
-            through torch in minibatches.
+        device: "cpu" trains with the fused kernel, any other torch device the same model through torch in minibatches.
         backend: "auto" (the kernel on "cpu", else torch), "kernel", "torch".
         batch_size: examples per step of the torch backend; their gradients are summed, as if the kernel had taken the
             steps at once.
@@ -160,7 +159,8 @@ class MatrixFactorization(Recommender):
         """Train from scratch.
 
         Args:
-            train: `Ratings`, a scipy sparse matrix (users x items), or a table of raw ids: see `torchsse.data.as_ratings`.
+            train: `Ratings`, a scipy sparse matrix (users x items), or a table of raw ids: see
+                `torchsse.data.as_ratings`.
             validation: of the same kinds; its RMSE is taken after each epoch and the best epoch's parameters are
                 kept. Ids are matched by raw id.
             callback: called as ``callback(epoch, info)`` after each epoch, epoch counted from 1 and info the entry of
@@ -295,8 +295,8 @@ class MatrixFactorization(Recommender):
         """Errors of the predictions on held-out ratings.
 
         Returns:
-            ``rmse`` and ``mae`` on all pairs, ``rmse_warm`` and ``mae_warm`` on those whose user and item are in train (NaN if
-            there are none), ``n`` pairs and ``n_cold`` of them with an unseen user or item.
+            ``rmse`` and ``mae`` on all pairs, ``rmse_warm`` and ``mae_warm`` on those whose user and item are in train
+            (NaN if there are none), ``n`` pairs and ``n_cold`` of them with an unseen user or item.
         """
         self._check_fitted()
         ratings = _explicit(test, "test")

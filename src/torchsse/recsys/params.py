@@ -18,10 +18,9 @@ def check_number(
     name: str, value: object, low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False
 ) -> None:
     """`ConfigError` unless `value` is a finite real number within the bounds."""
-    fits = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(float(value))
-    if fits:
-        number = float(value)  # type: ignore[arg-type]
-        fits = (number > low if open_low else number >= low) and (number < high if open_high else number <= high)
+    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    fits = math.isfinite(number)
+    fits = fits and (number > low if open_low else number >= low) and (number < high if open_high else number <= high)
     if not fits:
         span = f"{'above' if open_low else 'of at least'} {low:g}"
         if math.isfinite(high):
@@ -31,7 +30,7 @@ def check_number(
 
 def check_integer(name: str, value: object, low: int) -> None:
     """`ConfigError` unless `value` is an integer of at least `low`."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < low:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < low:
         raise ConfigError(f"{name}: expected an integer of at least {low}, got {value!r}")
 
 

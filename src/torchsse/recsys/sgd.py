@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torchsse.recsys.kernels import mf
 from torchsse.recsys.kernels.draw import COIN_BITS, Swaps, coins
 from torchsse.recsys.kernels.rng import stream
 
-__all__ = ["ORDER", "KernelTrainer", "Rates", "examples_of"]
+__all__ = ["COIN", "MASK", "ORDER", "KernelTrainer", "Rates", "examples_of"]
 
 #: What a stream of random words is for.
 ORDER, COIN, MASK = 0, 1, 2
@@ -110,4 +111,4 @@ def _by_user(examples: npt.NDArray[Any], parts: int) -> list[npt.NDArray[Any]]:
     users = examples["user"]
     targets = [users[len(users) * part // parts] for part in range(1, parts)]
     cuts = [0, *np.searchsorted(users, targets).tolist(), len(users)]
-    return [examples[a:b] for a, b in zip(cuts, cuts[1:]) if b > a]
+    return [examples[a:b] for a, b in pairwise(cuts) if b > a]

@@ -103,7 +103,7 @@ def read(directory: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], 
         raise CorruptFileError(f"{root}: {error}") from None
 
 
-def _checked(root: Path, entry: dict[str, Any]) -> bytes:
+def _checked(root: Path, entry: dict[str, str]) -> bytes:
     path = root / entry["name"]
     try:
         content = path.read_bytes()

@@ -35,7 +35,7 @@ class Trainer(Protocol):
         """Train one epoch, counted from 0; the root mean squared error before each update."""
 
     def skip(self, epochs: int) -> None:
-        """Bring whatever is carried from epoch to epoch (the order of the examples) to where `epochs` epochs leave it."""
+        """Bring what is carried from epoch to epoch, but not in `factors`, to where `epochs` epochs leave it."""
 
 
 @dataclass
@@ -50,8 +50,8 @@ class Outcome:
 class Checkpoint:
     """A directory that a run can go on from after it was killed.
 
-    The state is written after every epoch (at most every `seconds`), atomically. It is tied to the fingerprint of settings
-    and data: another run's checkpoint is refused, not overwritten.
+    The state is written after every epoch (at most every `seconds`), atomically. It is tied to the fingerprint of
+    settings and data: another run's checkpoint is refused, not overwritten.
     """
 
     KIND = "checkpoint"
@@ -111,7 +111,7 @@ def run_epochs(
 ) -> Outcome:
     """Train up to `epochs` epochs; with `measure` (lower is better) end at the best epoch's factors.
 
-    `history` is filled in place, so that a callback sees it grow. A callback that returns True ends the run after its epoch.
+    `history` is filled in place, so that a callback sees it grow. A callback that returns True ends the run.
 
     Raises:
         DivergedError: an error or a parameter is no longer finite.

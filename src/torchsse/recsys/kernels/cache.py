@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import llvmlite
+import llvmlite  # type: ignore[import-untyped]
 import numba
 from llvmlite import binding as llvm
 from numba.core.caching import CompileResultCacheImpl, FunctionCache

@@ -60,7 +60,7 @@ SWAPS = types.NamedTuple(
 
 
 def _frozen(array: Any, dtype: Any) -> Any:
-    # one type for the kernel whatever the caller's flags; copies only to change the dtype (never the edges, below 2^31 ids)
+    # one type for the kernel whatever the caller's flags; copies only to change the dtype
     view = np.ascontiguousarray(array if array is not None else (), dtype=dtype).view()
     view.flags.writeable = False
     return view

@@ -1,8 +1,8 @@
 """The fused SGD kernel of matrix factorisation with SSE: shuffle, coins, draws and updates in one pass.
 
 An epoch walks blocks of `BLOCK` examples in three small loops, so that what one loop needs from memory is on its way
-while another computes: (1) draw the positions of the next block in a Fisher-Yates shuffle and prefetch them, (2) exchange
-the examples and swap ids, (3) update rows. The shuffle is uniform over all orders, every epoch.
+while another computes: (1) draw the positions of the next block in a Fisher-Yates shuffle and prefetch them, (2)
+exchange the examples and swap ids, (3) update rows. The shuffle is uniform over all orders, every epoch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import from_dtype, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -106,8 +106,8 @@ def _updater(width: int) -> Callable[..., Any]:
 
     @njit(**MATH)
     def update(
-        size: Any, users: Any, items: Any, ratings: Any, P: Any, Q: Any, bu: Any, bi: Any,
-        mean: Any, rate: Any, decay: Any, bias_decay: Any, biases: Any, drop: Any, keep_scale: Any, state: Any, masks: Any,
+        size: Any, users: Any, items: Any, ratings: Any, P: Any, Q: Any, bu: Any, bi: Any, mean: Any, rate: Any,
+        decay: Any, bias_decay: Any, biases: Any, drop: Any, keep_scale: Any, state: Any, masks: Any,
     ) -> Any:  # fmt: skip
         total = np.float32(0)
         for q in range(size):
@@ -182,7 +182,8 @@ def epoch(width: int) -> Callable[..., Any]:
             if after < n:
                 order = _positions(examples, after, min(BLOCK, n - after), where, order)
             part, mask = update(
-                size, users, items, ratings, P, Q, bu, bi, mean, rate, decay, bias_decay, biases, drop, keep_scale, mask, masks
+                size, users, items, ratings, P, Q, bu, bi, mean, rate, decay, bias_decay, biases,
+                drop, keep_scale, mask, masks,
             )  # fmt: skip
             total += part
         return total
@@ -204,7 +205,8 @@ def given(width: int) -> Callable[..., Any]:
     ) -> Any:  # fmt: skip
         masks = np.empty((2, width), np.float32)
         total, _ = update(
-            users.shape[0], users, items, ratings, P, Q, bu, bi, mean, rate, decay, bias_decay, biases, drop, keep_scale, mask, masks
+            users.shape[0], users, items, ratings, P, Q, bu, bi, mean, rate, decay, bias_decay, biases,
+            drop, keep_scale, mask, masks,
         )  # fmt: skip
         return np.float64(total)
 
