@@ -1,0 +1,210 @@
+"""`torchsse compare` and `torchsse demo`: does SSE help?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from torchsse.cli import options as o
+from torchsse.cli.progress import duration, progress
+from torchsse.cli.shell import say
+
+if TYPE_CHECKING:
+    from torchsse.experiments.settings import CompareData, CompareSettings
+
+__all__ = ["compare", "demo"]
+
+RESUME = "run the same command again to go on where it stopped"
+SEARCH = "Comparison"
+
+Jobs = Annotated[int | None, typer.Option(help="Fits at a time. Default: the number of cores.", rich_help_panel=SEARCH)]
+Restart = Annotated[bool, typer.Option("--restart", help="Discard an earlier run in --out.", rich_help_panel=SEARCH)]
+
+
+def compare(
+    context: typer.Context,
+    ratings: Annotated[Path, typer.Argument(metavar="RATINGS", help="Ratings: CSV, TSV, ::, Parquet; gzip or plain.")],
+    test: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Test ratings. Default: 20 % of each user's.", rich_help_panel=o.DATA),
+    ] = None,
+    item_graph: o.ItemGraph = None,
+    user_graph: o.UserGraph = None,
+    edge_weight: o.EdgeWeight = None,
+    feedback: o.FeedbackOption = None,
+    user_column: o.UserColumn = None,
+    item_column: o.ItemColumn = None,
+    rating_column: o.RatingColumn = None,
+    timestamp_column: o.TimestampColumn = None,
+    biases: Annotated[
+        bool, typer.Option(help="Global mean and biases, or neither (the paper's model).", rich_help_panel=o.MODEL)
+    ] = True,
+    factors: o.Factors = 100,
+    epochs: Annotated[int, typer.Option(help="At most; validation chooses.", rich_help_panel=o.MODEL)] = 150,
+    learning_rate: Annotated[float, typer.Option(help="Of per-example SGD.", rich_help_panel=o.MODEL)] = 0.02,
+    tune_learning_rate: Annotated[
+        bool, typer.Option("--tune-learning-rate", help="Search it too, in every arm.", rich_help_panel=o.MODEL)
+    ] = False,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Some of none, dropout, sse-se, sse-se+dropout, sse-graph. Default: all that apply.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Search trials per arm.", rich_help_panel=SEARCH)] = 30,
+    seeds: Annotated[int, typer.Option(help="Final fits per arm.", rich_help_panel=SEARCH)] = 5,
+    seed: Annotated[int, typer.Option(help="Of splits, search and the first final fit.", rich_help_panel=SEARCH)] = 0,
+    jobs: Jobs = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where results go.", rich_help_panel=SEARCH)] = Path(
+        "out/compare"
+    ),
+    restart: Restart = False,
+) -> None:
+    """Does SSE help on these ratings, and by how much?
+
+    Tunes each arm on a validation part of train with the same number of trials, retrains it over several seeds, and
+    measures it on test. Writes a table, two plots and results.json; an interrupted run goes on when started again.
+
+    \b
+    torchsse compare ratings.csv
+    torchsse compare train.csv --test test.csv --item-graph edges.csv --no-biases
+    torchsse compare ratings.parquet --user-column uid --item-column movie --arms none,sse-se --trials 8
+    """
+    from torchsse.experiments.arms import select_arms, standard_arms
+    from torchsse.experiments.loading import load_compare_data
+    from torchsse.experiments.settings import CompareSettings
+
+    context.obj = RESUME
+    settings = CompareSettings(
+        factors=factors,
+        biases=biases,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        trials=trials,
+        seeds=seeds,
+        seed=seed,
+    )
+    available = standard_arms(
+        biases=biases,
+        user_graph=user_graph is not None,
+        item_graph=item_graph is not None,
+        tune_learning_rate=tune_learning_rate,
+    )
+    chosen = select_arms(available, [name.strip() for name in arms.split(",")] if arms is not None else None)
+    data = load_compare_data(
+        ratings,
+        settings,
+        test=test,
+        user_graph=user_graph,
+        item_graph=item_graph,
+        edge_weight=o.position(edge_weight),
+        columns=o.columns(user_column, item_column, rating_column, timestamp_column),
+        feedback=None if feedback is None else feedback.value,
+    )
+    describe(data)
+    run(data, chosen, settings, out, jobs, restart)
+
+
+def demo(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where data and results go.")] = Path("out/demo"),
+    jobs: Annotated[int | None, typer.Option(help="Fits at a time. Default: the number of cores.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Discard an earlier run in --out.")] = False,
+) -> None:
+    """The same comparison on generated ratings whose items form clusters, with their knowledge graph.
+
+    Takes less than a minute on two cores and needs no data.
+
+    \b
+    torchsse demo
+    torchsse demo --out /tmp/demo
+    """
+    from torchsse.experiments.compare import JOURNAL
+    from torchsse.experiments.demo import DEMO_SETTINGS, demo_arms, write_demo_data
+    from torchsse.experiments.loading import load_compare_data
+
+    context.obj = RESUME
+    say("Generating ratings whose items form clusters, and the graph that joins items of a cluster ...")
+    files = write_demo_data(out, JOURNAL)
+    data = load_compare_data(files.train, DEMO_SETTINGS, test=files.test, item_graph=files.edges)
+    describe(data)
+    run(data, demo_arms(), DEMO_SETTINGS, out, jobs, restart, allowed=("data",))
+    model = out / "model"
+    typer.echo(
+        "\nWhat next:\n"
+        f"  torchsse compare YOUR_RATINGS.csv                     the same on your data\n"
+        f"  torchsse fit mf {files.train} --item-graph {files.edges} --rho-item 200 --p0-item 0.02 --out {model}\n"
+        f"  torchsse recommend {model} --user 1 -k 10"
+    )
+
+
+def describe(data: CompareData) -> None:
+    """What was read, before the long part begins."""
+    train, test = data.train, data.test
+    say(f"train: {len(train):,} ratings, {train.num_users:,} users, {train.num_items:,} items")
+    say(f"test: {len(test):,} ratings")
+    for note in data.notes:
+        say(note)
+
+
+def run(
+    data: CompareData,
+    arms: tuple[Any, ...],
+    settings: CompareSettings,
+    out: Path,
+    jobs: int | None,
+    restart: bool,
+    allowed: tuple[str, ...] = (),
+) -> None:
+    """Run the comparison and show it."""
+    from torchsse.experiments.compare import compare as run_comparison
+
+    say(f"arms: {', '.join(arm.name for arm in arms)}; {settings.trials} trials and {settings.seeds} seeds each")
+    with progress() as observer:
+        document = run_comparison(
+            data,
+            arms,
+            settings,
+            out,
+            jobs=cores() if jobs is None else jobs,
+            observer=observer,
+            restart=restart,
+            allowed=allowed,
+        )
+    show(document, out)
+
+
+def show(document: dict[str, Any], out: Path) -> None:
+    """Table, verdict and remarks on stdout; report.md and the plots beside results.json."""
+    from rich.console import Console
+
+    from torchsse.errors import MissingDependencyError
+    from torchsse.report import markdown_page, remarks, rich_table, verdict, write_figures
+
+    figures: list[Path] = []
+    try:
+        figures = write_figures(document, out)
+    except MissingDependencyError as error:
+        say(f"warning: no plots: {error}")
+    (out / "report.md").write_text(markdown_page(document, figures))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=140)
+    console.print()
+    console.print(rich_table(document))
+    console.print(verdict(document), style="bold", soft_wrap=True)
+    for remark in remarks(document):
+        console.print(f"- {remark}", soft_wrap=True)
+    written = ["results.json", "report.md", *(figure.name for figure in figures)]
+    took = duration(document["provenance"]["wall_seconds"])
+    console.print(f"\n{took}. In {out}: {', '.join(written)}", soft_wrap=True)
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,99 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from torchsse.data import IdMap
+    from torchsse.experiments.loading import Columns
+
+__all__ = [
+    "DATA",
+    "GRAPHS",
+    "MODEL",
+    "EdgeWeight",
+    "Factors",
+    "Feedback",
+    "FeedbackOption",
+    "ItemColumn",
+    "ItemGraph",
+    "RatingColumn",
+    "TimestampColumn",
+    "UserColumn",
+    "UserGraph",
+    "columns",
+    "position",
+    "typed_ids",
+]
+
+DATA, GRAPHS, MODEL = "Data", "Graphs", "Model"
+
+
+class Feedback(StrEnum):
+    """Kinds of feedback."""
+
+    explicit = "explicit"
+    implicit = "implicit"
+
+
+FeedbackOption = Annotated[
+    Feedback | None,
+    typer.Option(help="Default: implicit if there is no rating column or all are equal.", rich_help_panel=DATA),
+]
+UserColumn = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="User ids: name, or position from 0.", rich_help_panel=DATA)
+]
+ItemColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Item ids.", rich_help_panel=DATA)]
+RatingColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Ratings.", rich_help_panel=DATA)]
+TimestampColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Timestamps.", rich_help_panel=DATA)]
+ItemGraph = Annotated[
+    Path | None,
+    typer.Option(metavar="EDGES", help="Edges between items: first two columns are ids.", rich_help_panel=GRAPHS),
+]
+UserGraph = Annotated[Path | None, typer.Option(metavar="EDGES", help="Edges between users.", rich_help_panel=GRAPHS)]
+EdgeWeight = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Edge weights, divided by their maximum. Default: 1.", rich_help_panel=GRAPHS),
+]
+Factors = Annotated[int, typer.Option(help="Rank of the factorisation.", rich_help_panel=MODEL)]
+
+
+def columns(user: str | None, item: str | None, rating: str | None, timestamp: str | None) -> Columns:
+    """For `read_ratings`: digits are a position, anything else a name."""
+    from torchsse.experiments.loading import Columns
+
+    return Columns(position(user), position(item), position(rating), position(timestamp))
+
+
+def position(column: str | None) -> str | int | None:
+    """>>> position("3"), position("movieId")
+    (3, 'movieId')
+    """
+    return int(column) if column is not None and column.isdigit() else column
+
+
+def typed_ids(words: Sequence[str], ids: IdMap, what: str = "user") -> list[str] | list[int]:
+    """Words of a command line as raw ids of the kind an id map holds.
+
+    Raises:
+        DataError: a word that is no integer where ids are integers.
+
+    >>> from torchsse.data import IdMap
+    >>> typed_ids(["42"], IdMap([7, 42])), typed_ids(["42"], IdMap(["7", "42"]))
+    ([42], ['42'])
+    """
+    from torchsse.errors import DataError
+
+    if not ids.is_integer:
+        return list(words)
+    try:
+        return [int(word) for word in words]
+    except ValueError:
+        wrong = next(word for word in words if not word.lstrip("-").isdigit())
+        raise DataError(f"{what} ids are integers in this model, got {wrong!r}") from None

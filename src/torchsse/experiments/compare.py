@@ -1,0 +1,114 @@
+"""Does SSE help on these ratings? Every arm tuned alike on validation, then measured on test over several seeds."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from torchsse.errors import ConfigError
+from torchsse.experiments.arms import Arm
+from torchsse.experiments.files import claim_directory, write_json
+from torchsse.experiments.fitting import Fitter
+from torchsse.experiments.journal import Journal
+from torchsse.experiments.outcome import TestPart
+from torchsse.experiments.plan import Plan
+from torchsse.experiments.pool import Observer, run_units
+from torchsse.experiments.provenance import now, provenance
+from torchsse.experiments.results import result_records
+from torchsse.experiments.settings import CompareData, CompareSettings, config_of
+
+__all__ = ["JOURNAL", "RESULTS", "compare"]
+
+JOURNAL = "journal.jsonl"
+RESULTS = "results.json"
+
+
+def compare(
+    data: CompareData,
+    arms: tuple[Arm, ...],
+    settings: CompareSettings,
+    out: Path,
+    *,
+    jobs: int,
+    observer: Observer,
+    restart: bool = False,
+    allowed: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Run, or resume, the comparison in directory `out`; returns the document it wrote to results.json.
+
+    A run that was killed, at any moment, goes on where it stopped and ends with the same results as one that was not,
+    on any number of cores.
+
+    Args:
+        data: train, test, graphs.
+        arms: the first is the baseline.
+        settings: what holds for every arm.
+        out: the directory; made if it does not exist.
+        jobs: fits at a time.
+        observer: told how the run proceeds.
+        restart: discard an earlier run in `out`, whatever its settings.
+        allowed: names that `out` may hold before the run's first file is there.
+
+    Raises:
+        ConfigError: implicit ratings, an empty test part, an `out` that holds something else or a run with other
+            settings or data, an arm all of whose trials diverge.
+        CorruptFileError: a damaged journal.
+    """
+    if data.train.ratings is None or data.test.ratings is None:
+        raise ConfigError(
+            "compare supports explicit feedback so far: ratings with more than one value. These are implicit "
+            "(no rating column, or all ratings equal); name the column with --rating-column if there is one"
+        )
+    if jobs < 1:
+        raise ConfigError(f"jobs must be at least 1, got {jobs}")
+    if len(set(data.test.users.tolist())) < 2:
+        raise ConfigError("the test part needs ratings of at least two users")
+    started, clock, origin = now(), time.perf_counter(), provenance()
+    config = config_of(settings, arms, data)
+    claim_directory(out, JOURNAL, allowed)
+    with Journal(out / JOURNAL, config, restart=restart) as journal:
+        _make_room(out, fresh=not journal.records)
+        journal.append({"kind": "session", "started": started, "git_commit": origin["git_commit"]})
+        plan, part = _plan(data, arms, settings, journal, observer)
+        observer.start(plan.total, plan.finished, jobs)
+        run_units(plan.ready(), plan.done, jobs, observer)
+        origin |= {
+            "data": [vars(file) for file in data.files],
+            "config": {**config, "final_seeds": settings.final_seeds, "jobs": jobs},
+            "notes": list(data.notes),
+            "started": started,
+            "finished": now(),
+            "wall_seconds": round(time.perf_counter() - clock, 1),
+            "fit_seconds": round(sum(record.get("seconds", 0.0) for record in journal.records), 1),
+            "sessions": [record["started"] for record in journal.records if record["kind"] == "session"],
+        }
+        records = result_records([arm.name for arm in arms], plan, part, out, settings)
+    document = {"schema": 1, "provenance": origin, "results": records}
+    write_json(out / RESULTS, document)
+    return document
+
+
+def _plan(
+    data: CompareData, arms: tuple[Arm, ...], settings: CompareSettings, journal: Journal, observer: Observer
+) -> tuple[Plan, TestPart]:
+    from torchsse.data import split
+
+    learn, validation = split.per_user(data.train, settings.validation_fraction, seed=settings.seed)
+    if not len(validation):
+        raise ConfigError(
+            f"{settings.validation_fraction:g} of each user's train ratings is nothing: there are {len(data.train)} "
+            f"ratings of {data.train.num_users} users; more ratings are needed"
+        )
+    part = TestPart.of(data.train, data.test)
+    fitter = Fitter(data, settings, learn, validation)
+    return Plan(arms, settings, fitter, part, journal, observer), part
+
+
+def _make_room(out: Path, fresh: bool) -> None:
+    """The folder of predictions; before a fresh run, without what an earlier one left."""
+    folder = out / "predictions"
+    folder.mkdir(exist_ok=True)
+    if fresh:
+        for path in [*folder.glob("*.npy"), out / RESULTS]:
+            path.unlink(missing_ok=True)

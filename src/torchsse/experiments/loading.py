@@ -1,0 +1,138 @@
+"""Files to `CompareData`: ratings, the test part, graphs over their ids, and what a reader should know about them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from torchsse.errors import ConfigError
+from torchsse.experiments.settings import CompareData, CompareSettings, DataFile
+
+if TYPE_CHECKING:
+    from torchsse.data import IdMap, Ratings
+    from torchsse.graph import Graph
+
+__all__ = ["Columns", "load_compare_data", "load_graph"]
+
+Column = str | int | None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the ratings are in a file: names, positions from 0, or None for what `read_ratings` finds by itself."""
+
+    user: Column = None
+    item: Column = None
+    rating: Column = None
+    timestamp: Column = None
+
+    def read(
+        self, path: Path, *, feedback: Literal["explicit", "implicit"] | None = None, like: Ratings | None = None
+    ) -> Ratings:
+        """`read_ratings` with these columns."""
+        from torchsse.data import read_ratings
+
+        return read_ratings(
+            path,
+            user=self.user,
+            item=self.item,
+            rating=self.rating,
+            timestamp=self.timestamp,
+            feedback=feedback,
+            like=like,
+        )
+
+
+def load_compare_data(
+    ratings: Path,
+    settings: CompareSettings,
+    *,
+    test: Path | None = None,
+    user_graph: Path | None = None,
+    item_graph: Path | None = None,
+    edge_weight: Column = None,
+    columns: Columns | None = None,
+    feedback: Literal["explicit", "implicit"] | None = None,
+) -> CompareData:
+    """Read everything a comparison needs.
+
+    Args:
+        ratings: train, or everything if there is no `test`.
+        settings: the seed and the share of each user's ratings that is split off where there is no `test`.
+        test: test ratings.
+        user_graph: edge file over raw user ids.
+        item_graph: edge file over raw item ids.
+        edge_weight: the column of edge weights, for both; None = every edge counts 1.
+        columns: of both rating files.
+        feedback: the kind, where it should not be guessed.
+
+    Raises:
+        DataError: from the readers.
+        ConfigError: implicit feedback, or an edge weight without a graph.
+    """
+    from torchsse.data import split
+
+    if edge_weight is not None and user_graph is None and item_graph is None:
+        raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
+    columns = columns or Columns()
+    whole = columns.read(ratings, feedback=feedback)
+    if whole.ratings is None:
+        raise ConfigError(
+            f"{ratings}: compare supports explicit feedback so far, ratings with more than one value; these are "
+            "implicit (no rating column, all ratings equal, or --feedback implicit)"
+        )
+    notes = []
+    files = [DataFile.of("train" if test else "ratings", ratings)]
+    if test is None:
+        train, held_out = split.per_user(whole, settings.test_fraction, seed=settings.seed)
+        notes.append(
+            f"No test file was given: {settings.test_fraction:.0%} of each user's ratings ({len(held_out):,}) were "
+            f"held out at random (seed {settings.seed}) and are the test part."
+        )
+    else:
+        train, held_out = whole, columns.read(test, feedback="explicit", like=whole)
+        files.append(DataFile.of("test", test))
+        notes += _overlap(train, held_out)
+    graphs: dict[str, Graph | None] = {"user": None, "item": None}
+    for side, path, ids in (("user", user_graph, train.user_ids), ("item", item_graph, train.item_ids)):
+        if path is not None:
+            graphs[side], note = load_graph(path, ids, side, edge_weight)
+            files.append(DataFile.of(f"{side}_graph", path))
+            notes.append(note)
+    reading = {**asdict(columns), "edge_weight": edge_weight}
+    return CompareData(
+        train,
+        held_out,
+        graphs["user"],
+        graphs["item"],
+        tuple(files),
+        tuple(sorted((name, str(column)) for name, column in reading.items() if column is not None)),
+        tuple(notes),
+    )
+
+
+def load_graph(path: Path, ids: IdMap, side: str, weight: Column = None) -> tuple[Graph, str]:
+    """The undirected graph that an edge file spans over known ids, and a sentence about what it covers."""
+    from torchsse.data import read_edges
+    from torchsse.graph import Graph
+
+    source, target, weights, dropped = read_edges(path, weight=weight).resolve(ids)
+    if not len(source):
+        raise ConfigError(
+            f"{path}: none of the {dropped} edges joins two {side}s of the ratings; are the ids of the same kind?"
+        )
+    graph = Graph.from_edges(source, target, num_nodes=len(ids), weight=weights)
+    linked = int(np.count_nonzero(graph.degree()))
+    lost = f", {dropped:,} edges with ids that are not in train dropped" if dropped else ""
+    return graph, f"{side.capitalize()} graph: {linked:,} of {len(ids):,} {side}s have a neighbour{lost}."
+
+
+def _overlap(train: Ratings, test: Ratings) -> list[str]:
+    """A note if test pairs are in train: their error says nothing."""
+    width = max(train.num_items, test.num_items)
+    mine, theirs = (part.users.astype(np.int64) * width + part.items for part in (test, train))
+    shared = int(np.isin(mine, theirs).sum())
+    return [f"{shared:,} of {len(test):,} test pairs are in train too: the test error is too low."] if shared else []

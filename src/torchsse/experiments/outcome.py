@@ -1,0 +1,70 @@
+"""The test part, and what is computed from predictions for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from torchsse.metrics import Difference, paired_bootstrap, rmse, squared_errors
+
+if TYPE_CHECKING:
+    from torchsse.data import Ratings
+
+__all__ = ["TestPart"]
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class TestPart:
+    """True ratings of the test pairs, their users, and which pairs are warm (user and item have training examples).
+
+    >>> part = TestPart(np.array([4.0, 2.0]), np.array([0, 1]), np.array([True, False]))
+    >>> part.rmse(np.array([3.0, 2.0])), part.warm_rmse(np.array([3.0, 2.0])), part.n_cold
+    (0.7071067811865476, 1.0, 1)
+    """
+
+    __test__ = False  # no test class, whatever pytest makes of the name
+
+    truth: Floats
+    users: npt.NDArray[np.integer]
+    warm: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, train: Ratings, test: Ratings) -> TestPart:
+        return cls(test.values, test.users, train.warm(test))
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def n_cold(self) -> int:
+        return len(self.warm) - int(self.warm.sum())
+
+    def rmse(self, predicted: Floats) -> float:
+        return rmse(predicted, self.truth)
+
+    def warm_rmse(self, predicted: Floats) -> float | None:
+        """None where no pair is warm."""
+        return rmse(predicted, self.truth, mask=self.warm) if self.warm.any() else None
+
+    def difference(self, arm: list[Floats], baseline: list[Floats], seed: int) -> Difference:
+        """Paired bootstrap over users: squared errors of each pair, averaged over seeds, arm against baseline.
+
+        Args:
+            arm: predictions, one array (n_test,) per seed.
+            baseline: the same of the baseline.
+            seed: of the resampling; the same for all arms, so that they are judged on the same resamples.
+        """
+        return paired_bootstrap(
+            self._errors(arm), self._errors(baseline), groups=self.users, statistic="rmse", seed=seed
+        )
+
+    def _errors(self, predictions: list[Floats]) -> npt.NDArray[np.float64]:
+        total = np.zeros(len(self))
+        for predicted in predictions:
+            total += squared_errors(predicted, self.truth)
+        return total / len(predictions)

@@ -1,0 +1,162 @@
+"""The order of work of a comparison, and what of it is done already.
+
+Each arm is searched in batches (`search.py`). When its last batch is in, the best trial gives the settings and the
+number of epochs of the final fits, one per seed. A unit is in the journal before anything is built on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torchsse.errors import ConfigError
+from torchsse.experiments.arms import Arm
+from torchsse.experiments.files import write_array
+from torchsse.experiments.fitting import Fitter, Report
+from torchsse.experiments.journal import Journal
+from torchsse.experiments.outcome import TestPart
+from torchsse.experiments.pool import Observer, Unit
+from torchsse.experiments.search import BATCH, Trial, best_trial, propose
+from torchsse.experiments.settings import CompareSettings
+
+__all__ = ["Plan"]
+
+Record = dict[str, Any]
+
+
+@dataclass
+class _Progress:
+    """How far the search of one arm has come: whole batches, then what is open of the current one."""
+
+    arm: Arm
+    batches: int = 0
+    open: set[int] = field(default_factory=set)
+    records: dict[int, Record] = field(default_factory=dict)
+
+    def take(self, record: Record) -> None:
+        self.records[record["number"]] = record
+        self.open.discard(record["number"])
+
+    @property
+    def trials(self) -> list[Trial]:
+        """What was measured; a trial that diverged counts as infinitely bad."""
+        return [
+            Trial(number, record["searched"], float("inf") if record["value"] is None else record["value"])
+            for number, record in self.records.items()
+        ]
+
+    @property
+    def chosen(self) -> Record:
+        """The record of the best trial."""
+        record = self.records[best_trial(self.trials).number]
+        if record["value"] is None:
+            raise ConfigError(
+                f"every trial of arm {self.arm.name!r} diverged: lower --learning-rate, with --restart or another --out"
+            )
+        return record
+
+
+class Plan:
+    """Units of work and what follows from them.
+
+    Attributes:
+        total, finished: units in all, and those that the journal held at the start.
+    """
+
+    def __init__(
+        self,
+        arms: tuple[Arm, ...],
+        settings: CompareSettings,
+        fitter: Fitter,
+        part: TestPart,
+        journal: Journal,
+        observer: Observer,
+    ) -> None:
+        self._settings, self._fitter, self._part = settings, fitter, part
+        self._journal, self._observer = journal, observer
+        self._out = journal.path.parent
+        self._searches = {arm.name: _Progress(arm) for arm in arms}
+        self._trials = {(r["arm"], r["number"]): r for r in journal.records if r["kind"] == "trial"}
+        self._finals = {
+            (r["arm"], r["seed"]): r for r in journal.records if r["kind"] == "final" and _intact(self._out, r)
+        }
+        self.total = len(arms) * (settings.trials + settings.seeds)
+        self.finished = len(self._trials) + len(self._finals)
+
+    def ready(self) -> list[Unit]:
+        """What can run at once: one unit of each arm in turn, so that the arms proceed together."""
+        queues = [self._advance(search) for search in self._searches.values()]
+        return [queue[place] for place in range(max(map(len, queues))) for queue in queues if place < len(queue)]
+
+    def done(self, unit: Unit, record: Record) -> list[Unit]:
+        """Note a finished unit; returns what became ready."""
+        self._journal.append(record)
+        self._observer.finished(unit.label, record)
+        if record["kind"] == "final":
+            self._finals[record["arm"], record["seed"]] = record
+            return []
+        search = self._searches[record["arm"]]
+        search.take(record)
+        return [] if search.open else self._advance(search)
+
+    def outcome(self, arm: str) -> tuple[Record, list[Record], list[Record]]:
+        """When nothing is left: the chosen trial of an arm, all its trials by number, its final fits by seed."""
+        search = self._searches[arm]
+        trials = [search.records[number] for number in sorted(search.records)]
+        return search.chosen, trials, [self._finals[arm, seed] for seed in self._settings.final_seeds]
+
+    def _advance(self, search: _Progress) -> list[Unit]:
+        """The next units of an arm of which nothing is open: the rest of a batch, or the missing final fits."""
+        arm, budget = search.arm, self._settings.trials
+        while len(search.records) < budget:
+            proposals = propose(arm, search.batches, search.trials, budget, self._settings.seed)
+            batch = dict(enumerate(proposals, search.batches * BATCH))
+            search.batches += 1
+            search.open = set(batch)
+            for number in batch:
+                if (arm.name, number) in self._trials:
+                    search.take(self._trials[arm.name, number])
+            if search.open:
+                return [
+                    Unit(f"{arm.name}, trial {number + 1}", partial(self._trial, arm, number, batch[number]))
+                    for number in sorted(search.open)
+                ]
+        chosen = search.chosen
+        return [
+            Unit(f"{arm.name}, seed {seed}", partial(self._final, arm, chosen, seed))
+            for seed in self._settings.final_seeds
+            if (arm.name, seed) not in self._finals
+        ]
+
+    def _trial(self, arm: Arm, number: int, searched: dict[str, float], report: Report) -> Record:
+        return {"kind": "trial", "arm": arm.name, "number": number, **self._fitter.trial(arm, searched, report)}
+
+    def _final(self, arm: Arm, chosen: Record, seed: int, report: Report) -> Record:
+        predicted, seconds = self._fitter.final(arm, chosen["searched"], chosen["epoch"], seed, report)
+        path = self._out / "predictions" / f"{arm.name}-{seed}.npy"
+        write_array(path, predicted)
+        return {
+            "kind": "final",
+            "arm": arm.name,
+            "seed": seed,
+            "epochs": chosen["epoch"],
+            "rmse": self._part.rmse(predicted),
+            "warm_rmse": self._part.warm_rmse(predicted),
+            "predictions": path.relative_to(self._out).as_posix(),
+            "sha256": _sha256(path),
+            "seconds": seconds,
+        }
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _intact(out: Path, record: Record) -> bool:
+    """Whether the predictions a record speaks of are still there; if not, the fit is done again."""
+    path = out / str(record["predictions"])
+    return path.is_file() and _sha256(path) == record["sha256"]

@@ -1,0 +1,133 @@
+"""What a comparison is given: its settings, and the data it runs on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchsse.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torchsse.data import Ratings
+    from torchsse.experiments.arms import Arm
+    from torchsse.graph import Graph
+
+__all__ = ["CompareData", "CompareSettings", "DataFile", "config_of"]
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """What holds for every arm.
+
+    Attributes:
+        factors: the rank.
+        biases: a global mean and biases, or neither (the paper's model).
+        epochs: the most a fit may take; early stopping on validation chooses the number.
+        patience: epochs without a better validation RMSE before a trial stops. Large, because the RMSE may rise for
+            twenty epochs and then fall further as the learning rate decays.
+        learning_rate: of per-example SGD, where an arm does not search it.
+        learning_rate_decay: its factor from one epoch to the next; None = .97 with biases, .98 without.
+        trials: of the search, per arm.
+        seeds: how many final fits per arm, with the seeds seed, seed + 1, ...
+        seed: of the splits, the search and the first final fit.
+        validation_fraction: of each user's train ratings, held out for the search.
+        test_fraction: of each user's ratings, held out where no test file is given.
+
+    Raises:
+        ConfigError: for a setting outside its range.
+    """
+
+    factors: int = 100
+    biases: bool = True
+    epochs: int = 150
+    patience: int = 30
+    learning_rate: float = 0.02
+    learning_rate_decay: float | None = None
+    trials: int = 30
+    seeds: int = 5
+    seed: int = 0
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name, least in (("factors", 1), ("epochs", 1), ("patience", 1), ("trials", 1), ("seeds", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("validation_fraction", "test_fraction"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if self.learning_rate_decay is None:
+            object.__setattr__(self, "learning_rate_decay", 0.97 if self.biases else 0.98)
+        elif not 0 < self.learning_rate_decay <= 1:
+            raise ConfigError(f"learning_rate_decay must lie in (0, 1], got {self.learning_rate_decay}")
+
+    @property
+    def decay(self) -> float:
+        """learning_rate_decay, which is a number once the settings are made."""
+        return 1.0 if self.learning_rate_decay is None else self.learning_rate_decay
+
+    @property
+    def final_seeds(self) -> list[int]:
+        return list(range(self.seed, self.seed + self.seeds))
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file the results rest on. Only role and sha256 count when a run is resumed: a file may move, not change."""
+
+    role: str
+    path: str
+    sha256: str
+
+    @classmethod
+    def of(cls, role: str, path: Path) -> DataFile:
+        with open(path, "rb") as file:
+            return cls(role, str(path), hashlib.file_digest(file, "sha256").hexdigest())
+
+
+@dataclass(frozen=True)
+class CompareData:
+    """Ratings, graphs, and where they came from.
+
+    Attributes:
+        train: all that may be learned from; the validation part is split off it.
+        test: measured once per final fit. Its id maps extend those of train (`read_ratings(..., like=train)`).
+        files: for provenance and for telling a resumed run from another one.
+        reading: how the files were read, where it changes the data: column names, the edge weight.
+        notes: what a reader of the results should know: a test set split off, edges dropped.
+    """
+
+    train: Ratings
+    test: Ratings
+    user_graph: Graph | None = None
+    item_graph: Graph | None = None
+    files: tuple[DataFile, ...] = ()
+    reading: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def config_of(settings: CompareSettings, arms: tuple[Arm, ...], data: CompareData) -> dict[str, Any]:
+    """Everything the results depend on, as JSON: its fingerprint decides whether a journal may be resumed."""
+    import torchsse
+
+    return {
+        "task": "compare-explicit",
+        "version": torchsse.__version__,
+        "settings": asdict(settings),
+        "split": f"validation: {settings.validation_fraction:g} of each user's train ratings, at random",
+        "arms": {
+            arm.name: {
+                "space": {name: [r.low, r.high, "log" if r.log else "linear"] for name, r in arm.space.items()},
+                "defaults": arm.defaults,
+                "fixed": arm.fixed,
+                "graphs": arm.graphs,
+            }
+            for arm in arms
+        },
+        "data": {file.role: file.sha256 for file in data.files},
+        "reading": dict(data.reading),
+    }

@@ -1,0 +1,56 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["interval", "number", "p_value", "params", "signed"]
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """>>> number(0.85983), number(None)
+    ('0.8598', '')
+    """
+    return "" if value is None else f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: float | None, digits: int = 4) -> str:
+    """With its sign, except for 0.
+
+    >>> signed(0.0013), signed(0.0), signed(-0.0000001)
+    ('+0.0013', '0.0000', '0.0000')
+    """
+    if value is None:
+        return ""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
+def interval(ends: list[float] | None, show: Any = number) -> str:
+    """>>> interval([0.1, 0.25])
+    '0.1000 to 0.2500'
+    """
+    return "" if ends is None else f"{show(ends[0])} to {show(ends[1])}"
+
+
+def p_value(p: float | None) -> str:
+    """Two significant digits, and never 0.
+
+    >>> p_value(0.0432), p_value(0.0002), p_value(1.0), p_value(None)
+    ('0.043', '< 0.001', '1', '')
+    """
+    if p is None:
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def params(settings: dict[str, Any]) -> str:
+    """>>> params({"weight_decay": 0.0812345, "rho_item": "inf"})
+    'weight_decay 0.0812, rho_item inf'
+    """
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, (int, float)) else f"{name} {value}"
+        for name, value in settings.items()
+    )
