@@ -39,16 +39,23 @@ def check_entries(indptr: Array, indices: Array, weights: Array | None) -> None:
     for start in range(0, len(indices), CHUNK):
         stop = min(start + CHUNK, len(indices))
         columns = indices[start:stop]
-        rows = np.searchsorted(indptr, np.arange(start, stop), side="right") - 1
+        rows = _rows_of(indptr, start, stop)
         _refuse((columns < 0) | (columns >= num_nodes), rows, columns, f"outside 0 .. {num_nodes - 1}")
         _refuse(rows == columns, rows, columns, "a self-loop")
         unsorted = (rows[1:] == rows[:-1]) & (columns[1:] <= columns[:-1])
         _refuse(unsorted, rows[1:], columns[1:], "out of order or twice in its row")
-        if start and rows[0] == np.searchsorted(indptr, start - 1, side="right") - 1:
+        if start > indptr[rows[0]]:  # the row began in the piece before
             _refuse(columns[:1] <= indices[start - 1], rows, columns, "out of order or twice in its row")
         if weights is not None:
             part = weights[start:stop]
             _refuse(~((part > 0) & (part <= 1)), rows, columns, "of a weight outside (0, 1]")
+
+
+def _rows_of(indptr: Array, start: int, stop: int) -> Array:
+    """The row of each of the edges start .. stop-1."""
+    first, last = np.searchsorted(indptr, [start, stop - 1], side="right") - 1
+    counts: Array = np.diff(np.clip(indptr[first : last + 2].astype(np.int64), start, stop))
+    return np.repeat(np.arange(first, last + 1), counts)
 
 
 def _refuse(bad: Array, rows: Array, columns: Array, fault: str) -> None:

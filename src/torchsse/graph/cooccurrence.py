@@ -85,7 +85,7 @@ def from_cooccurrence(  # noqa: D417  (cls: bound in csr.py)
             value = value / np.sqrt(size[item] * size[other])
         elif similarity == "jaccard":
             value = value / (size[item] + size[other] - value)
-        chosen = largest(value, k)
+        chosen = largest(value, other, k)
         src.append(np.full(len(chosen), item, dtype=other.dtype))
         dst.append(other[chosen])
         kept.append(value[chosen])
@@ -123,7 +123,7 @@ def _normalised(ratings: Any) -> Any:
 
 
 def _rows(factor: Any, counts: Any) -> Iterator[tuple[int, Array, Array, Array | None]]:
-    """Row by row of factor' factor: (row, columns rising, values, the same entries of counts' counts or None)."""
+    """Row by row of factor' factor: (row, columns in any order, values, the same entries of counts' counts or None)."""
     items = factor.shape[1]
     transposed = factor.T.tocsr()
     step = max(1, BLOCK_ENTRIES // max(1, items))
@@ -131,7 +131,6 @@ def _rows(factor: Any, counts: Any) -> Iterator[tuple[int, Array, Array, Array |
     counted = None if counts is None else counts.T.tocsr()
     for low in range(0, items, step):
         block = transposed[low : low + step] @ factor
-        block.sort_indices()
         common = None if counted is None else counted[low : low + step] @ counts
         for row in range(block.shape[0]):
             piece = slice(block.indptr[row], block.indptr[row + 1])

@@ -124,7 +124,7 @@ def _k_largest(block: Any, k: int) -> tuple[Any, Any]:
     threshold = block.topk(k, dim=1).values[:, -1:]
     wanted = (block >= threshold) & (block > -torch.inf)
     for row in torch.nonzero(wanted.sum(dim=1) > k)[:, 0].tolist():  # ties at the threshold: rare
-        chosen = largest(block[row].cpu().numpy(), k)
+        chosen = largest(block[row].cpu().numpy(), np.arange(block.shape[1]), k)
         wanted[row] = False
         wanted[row, torch.from_numpy(chosen).to(wanted.device)] = True
     rows, columns = torch.nonzero(wanted, as_tuple=True)

@@ -9,11 +9,12 @@ from torchsse.graph.arrays import Array
 __all__ = ["largest"]
 
 
-def largest(values: Array, k: int) -> Array:
-    """Positions, rising, of the k largest entries; among equals the first. All positions if there are at most k."""
+def largest(values: Array, ids: Array, k: int) -> Array:
+    """Positions, in no order, of the k largest values; among equals those of smaller id. All if there are at most k."""
     if len(values) <= k:
         return np.arange(len(values))
     threshold = np.partition(values, len(values) - k)[len(values) - k]
     above = np.flatnonzero(values > threshold)
-    equal = np.flatnonzero(values == threshold)[: k - len(above)]
-    return np.sort(np.concatenate([above, equal]))
+    equal = np.flatnonzero(values == threshold)
+    equal = equal[np.argsort(ids[equal])[: k - len(above)]]
+    return np.concatenate([above, equal])

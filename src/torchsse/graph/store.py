@@ -111,7 +111,7 @@ def check_files(directory: Path, shas: dict[str, str]) -> None:
         except OSError as error:
             raise CorruptFileError(f"{file}: cannot be read: {error.strerror or error}") from None
         if found != expected:
-            raise CorruptFileError(f"{file}: sha256 is {found}, the manifest says {expected}; the file was changed")
+            raise CorruptFileError(f"{file}: sha256 is {found}, the manifest says {expected}: one was changed")
 
 
 def _previous(target: Path) -> Path:
