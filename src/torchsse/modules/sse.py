@@ -150,7 +150,7 @@ class SSE(nn.Module):
             tensor([0.0500, 0.8000], dtype=torch.float64)
         """
         moved = torch.from_numpy(np.asarray(self._law.probability(j, k)))
-        same = torch.from_numpy(np.asarray(np.asarray(_array(j)) == np.asarray(_array(k))))
+        same = torch.from_numpy(np.asarray(_array(j) == _array(k), np.float64))
         return self.p0 * moved + (1.0 - self.p0) * same
 
     def row(self, j: int) -> Tensor:
@@ -210,5 +210,5 @@ class SSE(nn.Module):
         return ", ".join(parts)
 
 
-def _array(value: object) -> object:
-    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+def _array(value: object) -> np.ndarray[Any, Any]:
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)

@@ -19,7 +19,9 @@ from torchsse.transition.tables import as_tensor
 
 __all__ = ["coin_positions", "swap_cpu"]
 
-_DENSE = 0.25  # measured by benchmarks.swap_speed: where a coin for every id costs as much as gaps for the fallen ones
+_DENSE = (
+    0.7  # from `benchmarks.swap_speed --crossover`: a coin for every id costs no more than gaps for the fallen ones
+)
 _BLOCK = 1 << 15  # positions at once: torch runs ops up to this size on one thread, and they stay in the cache
 
 

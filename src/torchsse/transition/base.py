@@ -61,7 +61,7 @@ class Law(ABC):
     @property
     @abstractmethod
     def stays(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """(N,) bool: ids with q(j, j) = 1."""
+        """(N,) bool: ids that cannot move: excluded, alone, without a neighbour where only neighbours are drawn."""
 
     @abstractmethod
     def jump(self, ids: Tensor, generator: torch.Generator | None = None) -> Tensor:

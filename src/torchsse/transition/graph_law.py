@@ -47,6 +47,7 @@ class GraphLaw(Law):
         equal = weights is None or bool(np.all(weights == weights.dtype.type(self.equal_weight)))
         self.cumulative = None if equal or weights is None else row_cumulative(self.graph.indptr, weights)
         self._steps = (max(1, int(self.graph.degree().max(initial=0))) - 1).bit_length()
+        self._weighted = self.cumulative is not None  # a plain value: traced code must not touch numpy arrays
         self._tables = DeviceTables(
             active=active.ids,
             position=active.position,
@@ -86,7 +87,7 @@ class GraphLaw(Law):
         start, count = row_span(tables["indptr"], ids)
         has_edges = count > 0
         ints = ints_like(ids, generator)
-        if self.cumulative is None:
+        if not self._weighted:
             edges = tables["indices"].shape[0]
             edge = pick_equal(start, count, ints, edges)
             weight = count.to(torch.float64) * self.equal_weight

@@ -41,10 +41,12 @@ class MatrixLaw(Law):
         own = self.indices == rows
         leave = np.bincount(rows[~own], self.values[~own], minlength=self.num_embeddings)
         self._leave = leave
-        self.rate = min(1.0, float(leave.max(initial=0.0)))
+        most = min(1.0, float(leave.max(initial=0.0)))
+        self._moves = most > 0.0  # plain numbers: traced code must not touch numpy arrays
+        self.rate = most or 1.0  # the identity matrix: every id stays, whatever the coin
         jump_values = self.values.copy()
         # the diagonal of P - (1 - m) I, as a difference of what leaves the row: no cancellation near 1
-        jump_values[own] = np.maximum(self.rate - leave[rows[own]], 0.0)
+        jump_values[own] = np.maximum(most - leave[rows[own]], 0.0)
         # A row that does not store P[j, j] leaves with 1 = m, so it needs no entry for staying.
         self._cumulative = row_cumulative(self.indptr, jump_values)
         self._steps = (max(1, int(np.diff(self.indptr).max(initial=0))) - 1).bit_length()
@@ -55,7 +57,7 @@ class MatrixLaw(Law):
         return np.asarray(self._leave == 0.0)
 
     def jump(self, ids: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        if self.rate == 0.0:
+        if not self._moves:
             return ids
         tables = self._tables.on(ids.device)
         start, count = row_span(tables["indptr"], ids)

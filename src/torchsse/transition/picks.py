@@ -19,13 +19,18 @@ _MANTISSA = 53
 
 def ints_like(ids: Tensor, generator: torch.Generator | None) -> Tensor:
     """Uniform int64 in 0 .. 2^62 - 1, the shape of `ids`; reduce with `%` at a bias below 2^-62 x modulus."""
-    return torch.randint(_RANGE, ids.shape, dtype=torch.int64, device=ids.device, generator=generator)
+    return _randint_like(_RANGE, ids, generator)
 
 
 def uniforms_like(ids: Tensor, generator: torch.Generator | None) -> Tensor:
     """Uniform float64 in [0, 1) with 53 random bits. torch.rand would hold 24 under inductor, whatever the dtype."""
-    bits = torch.randint(1 << _MANTISSA, ids.shape, dtype=torch.int64, device=ids.device, generator=generator)
-    return bits.to(torch.float64) * 2.0**-_MANTISSA
+    return _randint_like(1 << _MANTISSA, ids, generator).to(torch.float64) * 2.0**-_MANTISSA
+
+
+def _randint_like(high: int, ids: Tensor, generator: torch.Generator | None) -> Tensor:
+    if generator is None:  # the overload with a generator cannot be traced with dynamic shapes, not even for None
+        return torch.randint(high, ids.shape, dtype=torch.int64, device=ids.device)
+    return torch.randint(high, ids.shape, dtype=torch.int64, device=ids.device, generator=generator)
 
 
 def row_span(indptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,6 +39,9 @@ class WalkLaw(Law):
         equal = weights is None or bool(np.all(weights == weights[:1]))
         self.cumulative = None if equal or weights is None else row_cumulative(self.graph.indptr, weights)
         self._steps = (max(1, int(self.graph.degree().max(initial=0))) - 1).bit_length()
+        # Plain values for the draw: traced code must not touch numpy arrays.
+        self._weighted = self.cumulative is not None
+        self._moves = walk.move > 0.0 and self.graph.num_edges > 0
         self._tables = DeviceTables(indptr=self.graph.indptr, indices=self.graph.indices, cumulative=self.cumulative)
 
     @cached_property
@@ -55,7 +58,7 @@ class WalkLaw(Law):
         return np.asarray(self.graph.degree() == 0)
 
     def jump(self, ids: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        if self.walk.move == 0.0 or not self.graph.num_edges:
+        if not self._moves:
             return ids
         tables = self._tables.on(ids.device)
         here = ids
@@ -70,7 +73,7 @@ class WalkLaw(Law):
 
     def _step(self, here: Tensor, tables: dict[str, Tensor], generator: torch.Generator | None) -> Tensor:
         start, count = row_span(tables["indptr"], here)
-        if self.cumulative is None:
+        if not self._weighted:
             edge = pick_equal(start, count, ints_like(here, generator), tables["indices"].shape[0])
         else:
             edge = pick_weighted(tables["cumulative"], start, count, uniforms_like(here, generator), self._steps)
