@@ -112,8 +112,10 @@ class TorchTrainer:
             self.model = FactorModel(len(factors.P), len(factors.Q), rank, rates).to(self._device)
         except (RuntimeError, AssertionError) as error:
             raise ConfigError(f"device: torch cannot use {device!r} here ({str(error).splitlines()[0]})") from None
-        self._users, self._items = (torch.as_tensor(ids).to(self._device) for ids in (users, items))
-        self._ratings = torch.as_tensor(ratings).to(self._device)
+        self._users, self._items = (
+            torch.from_numpy(np.array(ids, dtype=np.int64)).to(self._device) for ids in (users, items)
+        )
+        self._ratings = torch.from_numpy(np.array(ratings)).to(self._device)
         self._tables = tuple(
             _Table(law, p0, self._device) for law, p0 in zip(laws, (rates.p0_user, rates.p0_item), strict=True)
         )

@@ -55,7 +55,7 @@ def unit(word: Any) -> Any:
 def stream(*words: int) -> np.uint64:
     """The start of the stream named by integers, such as (seed, epoch, thread, purpose).
 
-    >>> stream(0, 1) == stream(0, 1), stream(0, 1) == stream(1, 0)
+    >>> bool(stream(0, 1) == stream(0, 1)), bool(stream(0, 1) == stream(1, 0))
     (True, False)
     """
     state = 0

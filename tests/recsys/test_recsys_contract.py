@@ -1,0 +1,237 @@
+"""What holds for every estimator: ids, shapes, files, seeds, errors. A new one joins by a line of ESTIMATORS."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from recsys_data import planted
+from scipy.sparse import csr_matrix
+
+from torchsse.data import Ratings
+from torchsse.errors import ConfigError, CorruptFileError, DataError, NotFittedError
+from torchsse.recsys import MatrixFactorization
+from torchsse.recsys.base import Recommender
+
+ESTIMATORS: dict[str, Any] = {
+    "mf": lambda **words: MatrixFactorization(
+        **{"factors": 8, "epochs": 12, "p0_user": 0.05, "p0_item": 0.05, **words}
+    ),
+    "mf-no-biases": lambda **words: MatrixFactorization(
+        **{"factors": 8, "epochs": 20, "learning_rate": 0.2, "biases": False, **words}
+    ),
+    "mf-torch": lambda **words: MatrixFactorization(
+        **{"factors": 8, "epochs": 6, "backend": "torch", "batch_size": 64, "p0_item": 0.1, **words}
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=ESTIMATORS)
+def make(request) -> Any:
+    return ESTIMATORS[request.param]
+
+
+@pytest.fixture(scope="module")
+def model(make, ratings) -> Recommender:
+    return make(seed=1).fit(ratings)
+
+
+def test_predict_is_elementwise_on_raw_ids(model, ratings) -> None:
+    users, items = ratings.raw_users[:50], ratings.raw_items[:50]
+    together = model.predict(users, items)
+    assert together.dtype == np.float32
+    assert together.shape == (50,)
+    assert together.tolist() == [model.predict([u], [i])[0] for u, i in zip(users, items)]
+    assert model.predict(users[0], items[:5]).tolist() == model.predict([users[0]] * 5, items[:5]).tolist()
+    assert model.predict([], []).shape == (0,)
+
+
+def test_it_learns(model, ratings) -> None:
+    error = model.predict(ratings.raw_users, ratings.raw_items) - ratings.ratings
+    assert np.sqrt((error**2).mean()) < 0.95 * ratings.ratings.std()
+
+
+def test_predictions_stay_in_range(model, ratings) -> None:
+    low, high = ratings.rating_range
+    everyone = np.repeat(ratings.user_ids.ids, ratings.num_items)
+    scores = model.predict(everyone, np.tile(ratings.item_ids.ids, ratings.num_users))
+    assert scores.min() >= low
+    assert scores.max() <= high
+    assert np.isfinite(scores).all()
+
+
+def test_lengths_must_agree(model) -> None:
+    with pytest.raises(DataError, match="as many users as items, got 2 and 3"):
+        model.predict(["u00", "u01"], [100, 101, 102])
+
+
+def test_unknown_ids_are_predicted_not_refused(model) -> None:
+    assert np.isfinite(model.predict(["nobody", "u00", "nobody"], [100, -5, -5])).all()
+
+
+@pytest.mark.parametrize("k", [1, 5, 24, 40])
+def test_recommend_is_the_best_of_all(model, ratings, k) -> None:
+    users = ["u03", "u00", "u03"]
+    items, scores = model.recommend(users, k=k)
+    assert items.shape == scores.shape == (3, k)
+    assert items.dtype == object
+    assert scores.dtype == np.float32
+    assert items[0].tolist() == items[2].tolist()
+    for user, row, values in zip(users, items, scores):
+        code = ratings.user_ids.encode([user])[0]
+        seen = set(ratings.raw_items[ratings.users == code].tolist())
+        left = [i for i in ratings.item_ids.ids.tolist() if i not in seen]
+        wanted = min(k, len(left))
+        assert set(row[:wanted]) <= set(left)
+        assert row[wanted:].tolist() == [None] * (k - wanted)
+        assert np.isneginf(values[wanted:]).all()
+        assert (np.diff(values[:wanted]) <= 0).all()
+        full = dict(zip(left, model._score_users(np.array([code]))[0][ratings.item_ids.encode(left)].tolist()))
+        assert values[:wanted].tolist() == pytest.approx(sorted(full.values(), reverse=True)[:wanted])
+        assert [full[i] for i in row[:wanted]] == pytest.approx(values[:wanted].tolist())
+
+
+def test_recommend_agrees_with_predict(model, ratings) -> None:
+    items, scores = model.recommend(["u04"], k=10)
+    low, high = ratings.rating_range
+    assert np.clip(scores[0], low, high) == pytest.approx(model.predict("u04", items[0]), abs=1e-4)
+
+
+def test_seen_items_on_request(model, ratings) -> None:
+    items, _ = model.recommend(["u00"], k=ratings.num_items, exclude_seen=False)
+    assert sorted(items[0]) == sorted(ratings.item_ids.ids.tolist())
+
+
+def test_recommend_names_unknown_users(model) -> None:
+    with pytest.raises(DataError, match="'nobody'"):
+        model.recommend(["u00", "nobody"])
+    with pytest.raises(ConfigError, match="k of at least 1"):
+        model.recommend(["u00"], k=0)
+    assert model.recommend([], k=3)[0].shape == (0, 3)
+    assert model.recommend("u00", k=3)[0].shape == (1, 3)
+
+
+def test_before_fit(make) -> None:
+    for call in (lambda m: m.predict([1], [1]), lambda m: m.recommend([1]), lambda m: m.save("x")):
+        with pytest.raises(NotFittedError, match="call fit"):
+            call(make())
+
+
+def test_save_and_load(make, model, ratings, tmp_path) -> None:
+    model.save(tmp_path / "m")
+    again = type(model).load(tmp_path / "m")
+    pairs = ratings.raw_users, ratings.raw_items
+    assert np.array_equal(again.predict(*pairs), model.predict(*pairs))
+    one, two = again.recommend(["u07", "u01"], k=6), model.recommend(["u07", "u01"], k=6)
+    assert one[0].tolist() == two[0].tolist()
+    assert np.array_equal(one[1], two[1])
+    assert again.get_params() == model.get_params()
+    assert again.history_ == model.history_
+    again.save(tmp_path / "m")  # over itself: the same bytes, nothing left behind
+    assert len(list((tmp_path / "m").iterdir())) == 3
+    again.fit(ratings)
+    assert np.array_equal(again.predict(*pairs), model.predict(*pairs))
+
+
+@pytest.mark.parametrize("victim", ["model.json", "arrays", "ids"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_damaged_files_are_refused(model, tmp_path, victim, damage) -> None:
+    model.save(tmp_path)
+    path = next(p for p in tmp_path.iterdir() if p.name.startswith(victim))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(content if damage == "flip" else content[: len(content) // 2])
+    with pytest.raises(CorruptFileError, match=tmp_path.name):
+        type(model).load(tmp_path)
+
+
+def test_foreign_directories_are_refused(model, tmp_path) -> None:
+    with pytest.raises(CorruptFileError, match=r"no model\.json"):
+        type(model).load(tmp_path)
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"precious\.txt"):
+        model.save(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["precious.txt"]
+    (tmp_path / "model.json").write_text('{"format": "something else"}')
+    with pytest.raises(CorruptFileError, match="not a torchsse model"):
+        type(model).load(tmp_path)
+
+
+def test_copies(model, ratings) -> None:
+    pairs = ratings.raw_users, ratings.raw_items
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301
+        assert np.array_equal(copied.predict(*pairs), model.predict(*pairs))
+
+
+def test_the_seed_decides(make, ratings) -> None:
+    pairs = ratings.raw_users, ratings.raw_items
+    one, two, other = (make(seed=seed, epochs=3).fit(ratings).predict(*pairs) for seed in (5, 5, 6))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+def test_the_order_of_the_file_does_not_matter(make, ratings) -> None:
+    shuffled = ratings.select(np.random.default_rng(0).permutation(len(ratings)))
+    pairs = ratings.raw_users, ratings.raw_items
+    one, two = (make(epochs=2).fit(r).predict(*pairs) for r in (ratings, shuffled))
+    assert np.array_equal(one, two)
+
+
+def test_callback_sees_and_stops(make, ratings) -> None:
+    seen = []
+
+    def callback(epoch: int, info: dict[str, Any]) -> bool:
+        seen.append((epoch, info["epoch"], float(fresh.predict("u00", 100)[0])))
+        return epoch == 3
+
+    fresh = make()
+    fresh.fit(ratings, callback=callback)
+    assert [s[:2] for s in seen] == [(1, 1), (2, 2), (3, 3)]
+    assert len({s[2] for s in seen}) == 3
+    assert fresh.best_epoch_ == len(fresh.history_) == 3
+    assert fresh.stopped_ == "callback"
+
+
+def test_the_same_from_every_kind_of_input(make) -> None:
+    table = planted(seed=3)
+    sparse = csr_matrix((table.ratings, (table.users, table.items)))
+    arrays = Ratings.from_arrays(table.users, table.items, table.ratings)
+    one, two, three = (
+        make(epochs=2).fit(x).predict(table.users[:20], table.items[:20])
+        for x in (sparse, arrays, {"user": table.users, "item": table.items, "rating": table.ratings})
+    )
+    assert one.tolist() == two.tolist() == three.tolist()
+
+
+def test_bad_ratings(make) -> None:
+    with pytest.raises(DataError, match="ratings: expected a finite number"):
+        make().fit(([1, 2], [1, 2], [3.0, float("nan")]))
+    with pytest.raises(DataError, match="implicit"):
+        make().fit(([1, 2], [1, 2]))
+    with pytest.raises(DataError):
+        make().fit(None)
+
+
+def test_smallest_data(make) -> None:
+    tiny = make(epochs=2).fit(Ratings.from_arrays([1], [1], [3], feedback="explicit"))
+    assert tiny.predict([1], [1]).tolist() == [3]
+    assert tiny.recommend([1], k=2)[0].tolist() == [[None, None]]
+
+
+def test_params(make) -> None:
+    words = make().get_params()
+    assert type(make())(**words).get_params() == words
+    assert make().set_params(epochs=7).epochs == 7
+    kept = make()
+    with pytest.raises(ConfigError, match="no parameter 'epoch'"):
+        kept.set_params(epoch=7)
+    with pytest.raises(ConfigError, match="p0_user"):
+        kept.set_params(p0_user=2)
+    assert kept.get_params() == words
+    assert "epochs=7" in repr(make().set_params(epochs=7))
