@@ -1,4 +1,4 @@
-"""What the laws must be, written a second time: dense loops over the definitions, no CSR, no mixture, no cumulative sums."""
+"""What the laws must be, written a second time: dense loops over the definitions, no CSR, no mixture, no sums kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws against the oracle's law: chi-square over the full support at ALPHA, on the CPU path, the plain path and compiled.
+"""Draws against the oracle: chi-square over the full support at ALPHA, on the CPU, the plain and the compiled path.
 
 The controls feed the same checker samplers that are wrong in one way each; it must fail every one of them.
 """

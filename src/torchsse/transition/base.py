@@ -11,7 +11,6 @@ from torch import Tensor
 
 from torchsse.errors import ConfigError, IdRangeError, IdTypeError
 from torchsse.transition.active import ActiveSet
-from torchsse.transition.picks import ints_like
 
 __all__ = ["MAX_DENSE_BYTES", "Law"]
 
@@ -86,11 +85,12 @@ class Law(ABC):
             New tensor, shape, dtype and device of `ids`.
         """
         flat = ids.reshape(-1).to(torch.int64)
-        new = self.jump(flat, generator)
-        if self.rate < 1.0:
-            new = torch.where(ints_like(flat, generator) < round(self.rate * 2**62), new, flat)
+        new = self._given_the_coin(flat, generator)
         new = new.to(ids.dtype).reshape(ids.shape)
         return new.clone() if new.data_ptr() == ids.data_ptr() else new
+
+    def _given_the_coin(self, flat: Tensor, generator: torch.Generator | None) -> Tensor:
+        return self.jump(flat, generator)
 
     def row(self, j: int) -> Array:
         """q(j, .): (N,) float64, exact.

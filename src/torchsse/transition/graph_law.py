@@ -47,13 +47,18 @@ class GraphLaw(Law):
         equal = weights is None or bool(np.all(weights == weights.dtype.type(self.equal_weight)))
         self.cumulative = None if equal or weights is None else row_cumulative(self.graph.indptr, weights)
         self._steps = (max(1, int(self.graph.degree().max(initial=0))) - 1).bit_length()
-        self._weighted = self.cumulative is not None  # a plain value: traced code must not touch numpy arrays
+        # For the draw, since traced code must touch neither numpy arrays nor floats (which a dynamic graph makes
+        # symbols of): plain bools, and (rho - 1) times the common weight as a tensor.
+        self._weighted = self.cumulative is not None
+        self._neighbours_only = math.isinf(rho)
+        odds = (rho - 1.0) * (1.0 if self._weighted else self.equal_weight)
         self._tables = DeviceTables(
             active=active.ids,
             position=active.position,
             indptr=self.graph.indptr,
             indices=self.graph.indices,
             cumulative=self.cumulative,
+            odds=np.array([odds]),
         )
 
     @cached_property
@@ -90,16 +95,16 @@ class GraphLaw(Law):
         if not self._weighted:
             edges = tables["indices"].shape[0]
             edge = pick_equal(start, count, ints, edges)
-            weight = count.to(torch.float64) * self.equal_weight
+            weight = count.to(torch.float64)
         else:
             edge = pick_weighted(tables["cumulative"], start, count, uniforms_like(ids, generator), self._steps)
             last = (start + count - 1).clamp(min=0)
             weight = tables["cumulative"].index_select(0, last)
         neighbour = tables["indices"].index_select(0, edge).to(torch.int64)
-        if math.isinf(self.rho):
+        if self._neighbours_only:
             return torch.where(has_edges, neighbour, ids)
         # (rho - 1) W may overflow to inf: the quotient is then 0 and every draw goes to a neighbour, as it should
-        link = 1.0 / (1.0 + (self.num_active - 1) / ((self.rho - 1.0) * weight))
+        link = 1.0 / (1.0 + (self.num_active - 1) / (tables["odds"] * weight))
         to_neighbour = has_edges & (uniforms_like(ids, generator) < link)
         # `ints` serves both alternatives: only one of them is used, chosen independently of it
         return torch.where(to_neighbour, neighbour, other_active(ids, ints, self.num_active, tables))

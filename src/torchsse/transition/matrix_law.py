@@ -50,7 +50,9 @@ class MatrixLaw(Law):
         # A row that does not store P[j, j] leaves with 1 = m, so it needs no entry for staying.
         self._cumulative = row_cumulative(self.indptr, jump_values)
         self._steps = (max(1, int(np.diff(self.indptr).max(initial=0))) - 1).bit_length()
-        self._tables = DeviceTables(indptr=self.indptr, indices=self.indices, cumulative=self._cumulative)
+        self._tables = DeviceTables(
+            indptr=self.indptr, indices=self.indices, cumulative=self._cumulative, rate=np.array([self.rate])
+        )
 
     @property
     def stays(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -63,6 +65,10 @@ class MatrixLaw(Law):
         start, count = row_span(tables["indptr"], ids)
         entry = pick_weighted(tables["cumulative"], start, count, uniforms_like(ids, generator), self._steps)
         return tables["indices"].index_select(0, entry).to(torch.int64)
+
+    def _given_the_coin(self, flat: Tensor, generator: torch.Generator | None) -> Tensor:
+        fallen = uniforms_like(flat, generator) < self._tables.on(flat.device)["rate"]
+        return torch.where(fallen, self.jump(flat, generator), flat)
 
     def _row(self, j: int) -> Array:
         row = np.zeros(self.num_embeddings)

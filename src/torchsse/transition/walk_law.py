@@ -39,10 +39,18 @@ class WalkLaw(Law):
         equal = weights is None or bool(np.all(weights == weights[:1]))
         self.cumulative = None if equal or weights is None else row_cumulative(self.graph.indptr, weights)
         self._steps = (max(1, int(self.graph.degree().max(initial=0))) - 1).bit_length()
-        # Plain values for the draw: traced code must not touch numpy arrays.
+        # For the draw, since traced code must touch neither numpy arrays nor floats (which a dynamic graph makes
+        # symbols of): plain bools, and the chances as tensors.
         self._weighted = self.cumulative is not None
+        self._always_moves = walk.restart == 0.0 and walk.self_loop == 0.0
         self._moves = walk.move > 0.0 and self.graph.num_edges > 0
-        self._tables = DeviceTables(indptr=self.graph.indptr, indices=self.graph.indices, cumulative=self.cumulative)
+        self._tables = DeviceTables(
+            indptr=self.graph.indptr,
+            indices=self.graph.indices,
+            cumulative=self.cumulative,
+            restart=np.array([walk.restart]),
+            stay=np.array([walk.restart + walk.self_loop]),
+        )
 
     @cached_property
     def weight_sum(self) -> Array:
@@ -64,10 +72,10 @@ class WalkLaw(Law):
         here = ids
         for _ in range(self.walk.hops):
             step = self._step(here, tables, generator)
-            if self.walk.move < 1.0:
+            if not self._always_moves:
                 chance = uniforms_like(ids, generator)
-                step = torch.where(chance < self.walk.restart + self.walk.self_loop, here, step)
-                step = torch.where(chance < self.walk.restart, ids, step)
+                step = torch.where(chance < tables["stay"], here, step)
+                step = torch.where(chance < tables["restart"], ids, step)
             here = step
         return here
 
