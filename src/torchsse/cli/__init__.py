@@ -31,21 +31,27 @@ for command in (compare, demo, fit, evaluate, recommend):
     app.command()(command)
 
 
+def show_version(wanted: bool) -> None:
+    """Eager: answers before a command is asked for."""
+    if wanted:
+        typer.echo(f"torchsse {metadata.version('torchsse')}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
+    ] = False,
 ) -> None:
     """Stochastic Shared Embeddings: swap embedding ids at random, along a graph or over the whole table.
 
     \b
-    torchsse demo                                    does SSE help? on generated data, in under a minute
-    torchsse compare ratings.csv                     the same on your ratings
-    torchsse fit mf ratings.csv --out model          train one model
-    torchsse recommend model --user 42 -k 10         and use it
+    torchsse demo                                does SSE help? on generated data
+    torchsse compare ratings.csv                 the same on your ratings
+    torchsse fit mf ratings.csv --out model      train one model
+    torchsse recommend model --user 42 -k 10     and use it
     """
-    if version:
-        typer.echo(f"torchsse {metadata.version('torchsse')}")
-        raise typer.Exit
 
 
 def main() -> None:

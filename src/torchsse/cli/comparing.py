@@ -79,7 +79,7 @@ def compare(
     from torchsse.experiments.loading import load_compare_data
     from torchsse.experiments.settings import CompareSettings
 
-    context.obj = RESUME
+    context.find_root().obj = RESUME
     settings = CompareSettings(
         factors=factors,
         biases=biases,
@@ -128,7 +128,7 @@ def demo(
     from torchsse.experiments.demo import DEMO_SETTINGS, demo_arms, write_demo_data
     from torchsse.experiments.loading import load_compare_data
 
-    context.obj = RESUME
+    context.find_root().obj = RESUME
     say("Generating ratings whose items form clusters, and the graph that joins items of a cluster ...")
     files = write_demo_data(out, JOURNAL)
     data = load_compare_data(files.train, DEMO_SETTINGS, test=files.test, item_graph=files.edges)

@@ -72,7 +72,9 @@ def columns(user: str | None, item: str | None, rating: str | None, timestamp: s
 
 
 def position(column: str | None) -> str | int | None:
-    """>>> position("3"), position("movieId")
+    """A column on the command line: digits are a position.
+
+    >>> position("3"), position("movieId")
     (3, 'movieId')
     """
     return int(column) if column is not None and column.isdigit() else column

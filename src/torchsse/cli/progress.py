@@ -149,7 +149,9 @@ class Bar(_Tally):
 
 
 def duration(seconds: float) -> str:
-    """>>> duration(4.2), duration(95), duration(7300)
+    """Seconds as people say them.
+
+    >>> duration(4.2), duration(95), duration(7320)
     ('4 s', '1 min 35 s', '2 h 2 min')
     """
     whole = round(seconds)

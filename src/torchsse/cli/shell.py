@@ -28,7 +28,6 @@ class Shell(TyperGroup):
     """
 
     def invoke(self, ctx: Any) -> Any:
-        # errors is free of torch only as long as the package is; a command needs both anyway
         from torchsse.errors import TorchsseError
 
         try:
@@ -42,7 +41,7 @@ class Shell(TyperGroup):
             where = f"{error.filename}: " if error.filename else ""
             fail(f"{where}{error.strerror or error}")
         except KeyboardInterrupt:
-            hint = getattr(ctx, "obj", None)
+            hint = ctx.find_root().obj
             say("interrupted" + (f"; {hint}" if isinstance(hint, str) else ""))
             raise typer.Exit(INTERRUPTED) from None
 

@@ -10,7 +10,9 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """>>> number(0.85983), number(None)
+    """With a fixed number of digits; None is blank.
+
+    >>> number(0.85983), number(None)
     ('0.8598', '')
     """
     return "" if value is None else f"{value:.{digits}f}".replace("-", MINUS)
@@ -29,7 +31,9 @@ def signed(value: float | None, digits: int = 4) -> str:
 
 
 def interval(ends: list[float] | None, show: Any = number) -> str:
-    """>>> interval([0.1, 0.25])
+    """Both ends; None is blank.
+
+    >>> interval([0.1, 0.25])
     '0.1000 to 0.2500'
     """
     return "" if ends is None else f"{show(ends[0])} to {show(ends[1])}"
@@ -47,7 +51,9 @@ def p_value(p: float | None) -> str:
 
 
 def params(settings: dict[str, Any]) -> str:
-    """>>> params({"weight_decay": 0.0812345, "rho_item": "inf"})
+    """Names and values, three significant digits.
+
+    >>> params({"weight_decay": 0.0812345, "rho_item": "inf"})
     'weight_decay 0.0812, rho_item inf'
     """
     return ", ".join(

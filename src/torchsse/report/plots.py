@@ -61,7 +61,7 @@ def curves_figure(document: dict[str, Any]) -> Figure | None:
         close.plot(curve["epoch"], curve["validation_rmse"], color=colour, ls=dashes, lw=1.5)
         best = min(range(len(curve["epoch"])), key=lambda place: curve["validation_rmse"][place])
         close.plot(curve["epoch"][best], curve["validation_rmse"][best], "o", ms=4, color=colour, clip_on=False)
-    whole.set_title("(a) Validation (upper lines) and train (dotted)", loc="left", fontsize=8.5)
+    whole.set_title("(a) Validation; dotted: train", loc="left", fontsize=8.5)
     close.set_title("(b) Validation, close up; dots: epoch chosen", loc="left", fontsize=8.5)
     for axes in (whole, close):
         axes.set_xlabel("Epoch")

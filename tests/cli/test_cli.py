@@ -1,0 +1,299 @@
+"""Every command with good and with bad input: results on stdout, one line on stderr, exit codes, no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from torchsse.cli import app
+from torchsse.data.synthetic import planted_clusters
+
+FAST = ["--factors", "8", "--epochs", "6", "--trials", "2", "--seeds", "2", "--learning-rate", "0.05"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    ratings, edges = planted_clusters(60, 40, 900, num_clusters=4)
+    order = np.random.default_rng(0).permutation(len(ratings))
+    rows = [f"{u},{i},{r:g}" for u, i, r in zip(ratings.raw_users, ratings.raw_items, ratings.values)]
+    header = "user,item,rating\n"
+    (folder / "ratings.csv").write_text(header + "\n".join(rows) + "\n")
+    (folder / "train.csv").write_text(header + "\n".join(rows[n] for n in order[:700]) + "\n")
+    (folder / "test.csv").write_text(header + "\n".join(rows[n] for n in order[700:]) + "\n999,1,3\n1,888,3\n")
+    (folder / "likes.csv").write_text("user,item\n" + "\n".join(row.rpartition(",")[0] for row in rows) + "\n")
+    (folder / "words.csv").write_text(header + "1,1,good\n1,2,4\n")
+    pairs = zip(edges.src_raw.tolist(), edges.dst_raw.tolist())
+    (folder / "edges.csv").write_text("a,b,weight\n" + "".join(f"{a},{b},{1 + a % 3}\n" for a, b in pairs))
+    (folder / "foreign.csv").write_text("a,b\nx,y\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("model") / "mf"
+    done = run("fit", "mf", files / "train.csv", "--out", out, "--factors", 8, "--epochs", 5)
+    assert done.exit_code == 0, done.stderr
+    return out
+
+
+# compare
+
+
+def test_compare(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["compare", files / "train.csv", "--test", files / "test.csv", "--item-graph", files / "edges.csv", *FAST]
+    done = run(*command, "--edge-weight", "weight", "--jobs", 2, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    document = json.loads((out / "results.json").read_text())
+    names = ["none", "dropout", "sse-se", "sse-se+dropout", "sse-graph"]
+    assert [record["arm"] for record in document["results"]] == names
+    assert {record["n_cold"] for record in document["results"]} == {2}
+    assert {file["role"] for file in document["provenance"]["data"]} == {"train", "test", "item_graph"}
+    assert all(len(file["sha256"]) == 64 for file in document["provenance"]["data"])
+    for name in names:
+        assert name in done.stdout
+    assert "SSE " in done.stdout
+    assert "2 cold" in done.stdout
+    assert "20 fits, 2 at a time" in done.stderr
+    for name in ("report.md", "learning_curves.png", "learning_curves.svg", "differences.png", "journal.jsonl"):
+        assert (out / name).stat().st_size > 0
+    again = run(*command, "--edge-weight", "weight", "--jobs", 1, "--out", out)
+    assert "20 of them done before" in again.stderr
+    assert again.stdout.splitlines()[:9] == done.stdout.splitlines()[:9]
+    other = run(*command, "--jobs", 2, "--out", out)
+    assert other.exit_code == 1
+    assert "reading.edge_weight" in other.stderr
+    restarted = run(*command, "--arms", "none,sse-graph", "--out", out, "--restart")
+    assert restarted.exit_code == 0
+    assert "dropout" not in restarted.stdout
+
+
+def test_compare_splits_a_test_part_off(files: Path, tmp_path: Path) -> None:
+    done = run("compare", files / "ratings.csv", *FAST, "--arms", "sse-se", "--no-biases", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    assert "No test file was given: 20% of each user's ratings" in done.stdout
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [record["arm"] for record in document["results"]] == ["none", "sse-se"]
+    assert document["provenance"]["config"]["settings"]["biases"] is False
+
+
+def test_compare_takes_columns_by_position(files: Path, tmp_path: Path) -> None:
+    lines = [line.split(",") for line in (files / "ratings.csv").read_text().splitlines()[1:]]
+    swapped = tmp_path / "swapped.csv"
+    swapped.write_text("\n".join(f"{r};{i};{u}" for u, i, r in lines))
+    columns = ["--user-column", 2, "--item-column", 1, "--rating-column", 0]
+    done = run("compare", swapped, *columns, *FAST, "--arms", "none", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    assert "60 users, 40 items" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "{}/nowhere.csv"], "nowhere.csv"),
+        (["compare", "{}/ratings.csv", "--rating-column", "stars"], "stars"),
+        (["compare", "{}/words.csv"], "good"),
+        (["compare", "{}/likes.csv"], "explicit"),
+        (["compare", "{}/ratings.csv", "--feedback", "implicit"], "explicit"),
+        (["compare", "{}/ratings.csv", "--arms", "none,magic"], "unknown arm 'magic'"),
+        (["compare", "{}/ratings.csv", "--arms", "sse-graph"], "--item-graph"),
+        (["compare", "{}/ratings.csv", "--trials", "0"], "trials must be at least 1, got 0"),
+        (["compare", "{}/ratings.csv", "--seeds", "0"], "seeds must be at least 1"),
+        (["compare", "{}/ratings.csv", "--jobs", "0"], "jobs must be at least 1"),
+        (["compare", "{}/ratings.csv", "--edge-weight", "w"], "--edge-weight"),
+        (["compare", "{}/ratings.csv", "--item-graph", "{}/foreign.csv"], "none of the 1 edges"),
+        (["compare", "{}/ratings.csv", "--item-graph", "{}/edges.csv", "--edge-weight", "heft"], "heft"),
+        (["compare", "{}/ratings.csv", "--test", "{}/nowhere.csv"], "nowhere.csv"),
+        (["compare", "{}/ratings.csv", "--out", "{}"], "not empty"),
+        (["compare", "{}/ratings.csv", "--out", "{}/ratings.csv"], "not a directory"),
+        (["demo", "--out", "{}"], "not empty"),
+        (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--p0-user", "2"], "p0_user"),
+        (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--rho-item", "5"], "item_graph"),
+        (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--item-graph", "{}/edges.csv"], "rho_item"),
+        (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--edge-weight", "w"], "--edge-weight"),
+        (["fit", "mf", "{}/train.csv", "--out", "{}"], "not empty"),
+        (["fit", "mf", "{}/likes.csv", "--out", "{}/new"], "explicit"),
+        (["fit", "mf", "{}/words.csv", "--out", "{}/new"], "good"),
+        (["evaluate", "{}", "{}/test.csv"], "model"),
+        (["recommend", "{}/nowhere", "--user", "1"], "nowhere"),
+    ],
+    ids=lambda value: " ".join(value).replace("{}/", "") if isinstance(value, list) else "",
+)
+def test_wrong_input_is_one_line_and_exit_1(files: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    words = [word.replace("{}", str(files)) for word in arguments]
+    if words[0] == "compare" and "--out" not in words:
+        words += ["--out", str(tmp_path / "out")]
+    done = run(*words)
+    assert done.exit_code == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert message in last
+    assert "Traceback" not in done.output
+    assert not (files / "new").exists()
+    assert not (tmp_path / "out").exists() or not (tmp_path / "out" / "results.json").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare"],
+        ["compare", "x", "--seeds", "many"],
+        ["fly"],
+        ["fit", "gbdt", "x", "--out", "y"],
+        ["compare", "x", "--fast"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_exit_2(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write anywhere")
+def test_a_directory_that_cannot_be_written(files: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    done = run("compare", files / "ratings.csv", "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "cannot make the directory" in done.stderr
+
+
+# fit, evaluate, recommend
+
+
+def test_fit_evaluate_recommend(files: Path, tmp_path: Path) -> None:
+    graph = ["--item-graph", files / "edges.csv", "--rho-item", "inf", "--p0-item", 0.1, "--p0-user", 0.01]
+    out = tmp_path / "model"
+    done = run(
+        "fit",
+        "mf",
+        files / "train.csv",
+        "--validation",
+        files / "test.csv",
+        *graph,
+        "--factors",
+        8,
+        "--epochs",
+        5,
+        "--out",
+        out,
+    )
+    assert done.exit_code == 0, done.stderr
+    assert "5 epochs" in done.stdout
+    assert "validation RMSE" in done.stdout
+    scores = run("evaluate", out, files / "test.csv", "--json")
+    values = json.loads(scores.stdout)
+    assert values["n"] == 202
+    assert values["n_cold"] == 2
+    assert 0.3 < values["rmse"] < 2
+    text = run("evaluate", out, files / "test.csv").stdout
+    assert f"RMSE {values['rmse']:.4f}" in text
+    assert "2 of them cold" in text
+    again = run("fit", "mf", files / "train.csv", "--factors", 8, "--epochs", 1, "--out", out)
+    assert (again.exit_code, "--overwrite" in again.stderr) == (1, True)
+    assert (
+        run("fit", "mf", files / "train.csv", "--factors", 8, "--epochs", 1, "--out", out, "--overwrite").exit_code == 0
+    )
+
+
+def test_recommend(files: Path, model: Path) -> None:
+    rows = json.loads(run("recommend", model, "--user", 7, "-k", 3, "--json").stdout)
+    assert [row["rank"] for row in rows] == [1, 2, 3]
+    assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
+    seen = {line.split(",")[1] for line in (files / "train.csv").read_text().splitlines() if line.startswith("7,")}
+    assert not {str(row["item"]) for row in rows} & seen
+    lines = run("recommend", model, "--user", 7, "--user", 8, "-k", 3, "--csv").stdout.splitlines()
+    assert lines[0] == "user,rank,item,score"
+    assert [line.split(",")[:2] for line in lines[1:]] == [[u, r] for u in "78" for r in "123"]
+    assert lines[1].split(",")[2] == str(rows[0]["item"])
+    table = run("recommend", model, "--user", 7, "-k", 3).stdout
+    assert str(rows[0]["item"]) in table
+    everything = json.loads(run("recommend", model, "--user", 7, "-k", 1000, "--include-seen", "--json").stdout)
+    assert len(everything) == 40
+
+
+@pytest.mark.parametrize(("user", "message"), [("12345", "12345"), ("ann", "integers")])
+def test_recommend_to_an_unknown_user(model: Path, user: str, message: str) -> None:
+    done = run("recommend", model, "--user", user)
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert run("recommend", model, "--user", "7", "--json", "--csv").exit_code == 1
+
+
+# the shell itself
+
+
+@pytest.mark.parametrize("command", ["compare", "demo", "fit", "evaluate", "recommend"])
+def test_help_shows_an_example(command: str) -> None:
+    done = run(command, "--help")
+    assert done.exit_code == 0
+    assert f"torchsse {command} " in done.stdout.partition("Usage")[2].partition("\n")[2]
+
+
+def test_help_and_version() -> None:
+    assert "compare" in run("--help").stdout
+    assert run("--version").stdout.startswith("torchsse ")
+
+
+def test_help_is_light() -> None:
+    """Help and reports load none of the heavy libraries; the control is that an estimator would."""
+    heavy = "('numba', 'optuna', 'matplotlib', 'pyarrow', 'scipy')"
+    code = f"import sys, torchsse.cli, torchsse.report; sys.exit(any(m in sys.modules for m in {heavy}))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    control = code.replace("torchsse.report;", "torchsse.recsys;")
+    assert subprocess.run([sys.executable, "-c", control]).returncode == 1
+
+
+@pytest.mark.slow
+def test_demo_as_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m torchsse demo` in a process of its own, and the commands it suggests."""
+    command = [sys.executable, "-m", "torchsse"]
+    done = subprocess.run([*command, "demo"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "SSE helps here: sse-graph" in done.stdout
+    assert "What next" in done.stdout
+    assert {"results.json", "report.md", "learning_curves.png"} <= {p.name for p in (tmp_path / "out/demo").iterdir()}
+    for line in done.stdout.partition("What next")[2].splitlines():
+        words = line.split()
+        if words[:1] == ["torchsse"] and words[1] != "compare":
+            monkeypatch.chdir(tmp_path)
+            assert run(*words[1:]).exit_code == 0
+
+
+@pytest.mark.slow
+def test_ctrl_c(files: Path, tmp_path: Path) -> None:
+    """Interrupted: exit 130, a hint, and the same command goes on."""
+    words = [
+        "compare",
+        str(files / "ratings.csv"),
+        "--factors",
+        "64",
+        "--epochs",
+        "3000",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    with subprocess.Popen([sys.executable, "-m", "torchsse", *words], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        journal = tmp_path / "out" / "journal.jsonl"
+        while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1].startswith("interrupted; run the same command again")
+    assert "Traceback" not in errors

@@ -1,0 +1,196 @@
+"""Tables, verdicts and plots from hand-made results: nothing is trained here."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from torchsse.errors import CorruptFileError, DataError
+from torchsse.report import (
+    check_document,
+    markdown_page,
+    markdown_table,
+    read_document,
+    remarks,
+    rich_table,
+    verdict,
+    write_figures,
+)
+from torchsse.report.document import is_significant
+
+
+def record(arm: str, mean: float, difference: float = 0.0, p: float | None = None, **more: Any) -> dict[str, Any]:
+    ends = None if p is None else [difference - 0.0004, difference + 0.0004]
+    epochs = list(range(1, 21))
+    return {
+        "arm": arm,
+        "metric": "rmse",
+        "mean": mean,
+        "std": 0.0002,
+        "ci95": [mean - 0.0003, mean + 0.0003],
+        "per_seed": [mean - 0.0002, mean + 0.0002, mean],
+        "seeds": [0, 1, 2],
+        "difference": difference,
+        "difference_ci95": ends,
+        "p_value": p,
+        "params": {"weight_decay": 0.0812345, **({"rho_item": "inf"} if "graph" in arm else {})},
+        "trials": 30,
+        "n_test": 338787,
+        "n_cold": 246,
+        "warm_rmse": mean - 0.0005,
+        "best_epoch": 17,
+        "curve": {
+            "epoch": epochs,
+            "train_rmse": [1 - 0.02 * e for e in epochs],
+            "validation_rmse": [mean + 0.3 / e + 0.0001 * max(0, e - 17) for e in epochs],
+        },
+        **more,
+    }
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "provenance": {"torchsse": "0.1.0", "git_commit": None, "wall_seconds": 12.0, "finished": "2025-01-01"},
+        "results": [
+            record("none", 0.8598),
+            record("dropout", 0.8600, 0.0002, 0.4),
+            record("sse-se", 0.8585, -0.0013, 0.0006),
+            record("sse-graph", 0.8587, -0.0011, 0.001),
+        ],
+    }
+
+
+def with_differences(document: dict[str, Any], **arms: tuple[float, float]) -> dict[str, Any]:
+    changed = copy.deepcopy(document)
+    for entry in changed["results"][1:]:
+        difference, p = arms.get(entry["arm"].replace("-", "_"), (0.0001, 0.9))
+        entry.update(record(entry["arm"], 0.8598 + difference, difference, p))
+    return changed
+
+
+def test_verdict_yes(document: dict[str, Any]) -> None:
+    text = verdict(document)
+    assert text.startswith("SSE helps here: sse-se lowers the test RMSE by 0.0013 (0.15 %), from 0.8598 to 0.8585")
+    assert "−0.0017 to −0.0009, p < 0.001" in text
+
+
+def test_verdict_nothing(document: dict[str, Any]) -> None:
+    text = verdict(with_differences(document, sse_se=(-0.0002, 0.3), dropout=(-0.002, 0.01)))
+    assert text.startswith("SSE adds nothing here: no SSE arm beats none significantly.")
+    assert "differs by −0.0002" in text
+    assert "dropout alone reaches 0.8578" in text
+
+
+def test_verdict_harm(document: dict[str, Any]) -> None:
+    text = verdict(with_differences(document, sse_se=(0.002, 0.01), sse_graph=(0.003, 0.01)))
+    assert text.startswith("SSE does harm here")
+    assert "sse-se, by 0.0020" in text
+
+
+def test_a_small_p_with_an_interval_over_zero_is_not_significant(document: dict[str, Any]) -> None:
+    entry = document["results"][2]
+    assert is_significant(entry)
+    entry["difference_ci95"] = [-0.001, 0.0001]
+    assert not is_significant(entry)
+    entry["difference_ci95"], entry["p_value"] = [-0.002, -0.001], 0.05
+    assert not is_significant(entry)
+    assert not is_significant(document["results"][0])
+
+
+def test_remarks_name_cold_gains_edges_and_few_seeds(document: dict[str, Any]) -> None:
+    entry = document["results"][2]
+    entry["warm_rmse"] = document["results"][0]["warm_rmse"] - 0.0001
+    entry["params"] = {"p0_item": 0.0005, "weight_decay": 0.05}
+    entry["best_epoch"] = 2
+    space = {"p0_item": [0.0005, 0.1, "log"], "weight_decay": [0.01, 0.3, "log"]}
+    document["provenance"]["config"] = {"arms": {"sse-se": {"space": space}}}
+    document["provenance"]["notes"] = ["A note."]
+    found = "\n".join(remarks(document))
+    assert "A note." in found
+    assert "Most of the gain of sse-se comes from the 246 test ratings of unseen users or items" in found
+    assert "sse-graph" not in found
+    assert "3 seeds are few" in found
+    assert "p0_item = 0.0005 lies at the low end" in found
+    assert "weight_decay" not in found
+    assert "sse-se: the chosen fit stops after epoch 2" in found
+
+
+def test_tables(document: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    table = markdown_table(document)
+    lines = table.splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| sse-se | 0.8585 | 0.00020 | 0.8582 to 0.8588 | −0.0013* | −0.0017 to −0.0009 | < 0.001 |" in table
+    assert "weight_decay 0.0812, rho_item inf" in table
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(rich_table(document))
+    text = console.export_text()
+    for entry in document["results"]:
+        assert f"{entry['mean']:.4f}" in text
+    assert "246 cold" in text
+    page = markdown_page(document, [Path("learning_curves.png")])
+    assert "![learning curves](learning_curves.png)" in page
+    assert verdict(document) in page
+
+
+def test_single_seed_has_no_interval(document: dict[str, Any]) -> None:
+    for entry in document["results"]:
+        entry |= {"std": None, "ci95": None, "per_seed": [entry["mean"]], "seeds": [0]}
+    assert "| none | 0.8598 |  |  |" in markdown_table(check_document(document))
+
+
+def test_figures(document: dict[str, Any], tmp_path: Path) -> None:
+    paths = write_figures(document, tmp_path)
+    assert [path.name for path in paths] == ["learning_curves.png", "differences.png"]
+    for path in paths:
+        assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        svg = path.with_suffix(".svg").read_text()
+        for entry in document["results"][1:]:
+            assert entry["arm"] in svg
+        assert "RMSE" in svg
+    assert "Epoch" in paths[0].with_suffix(".svg").read_text()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    write_figures(document, tmp_path)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_figures_of_a_single_arm(document: dict[str, Any], tmp_path: Path) -> None:
+    document["results"] = document["results"][:1]
+    assert [path.name for path in write_figures(document, tmp_path)] == ["learning_curves.png"]
+    assert "no answer" in verdict(document)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(schema=2), "schema 1, got 2"),
+        (lambda d: d.update(results={}), "'results' as a JSON array"),
+        (lambda d: d.update(results=[]), "no results"),
+        (lambda d: d["results"][1].pop("p_value"), "record 1: field 'p_value'"),
+        (lambda d: d["results"][0].update(mean="0.86"), "record 0: field 'mean'"),
+    ],
+)
+def test_foreign_documents_are_refused(document: dict[str, Any], tmp_path: Path, change: Any, message: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(document))
+    assert read_document(tmp_path) == read_document(path) == document
+    change(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(CorruptFileError, match=re.escape(message)):
+        read_document(path)
+
+
+def test_missing_and_broken_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        read_document(tmp_path)
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(CorruptFileError, match="not JSON"):
+        read_document(tmp_path)
