@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from torchsse.data.columns import is_number
 from torchsse.data.idmap import IdMap, factorize
-from torchsse.data.ids import CodeArray, id_column
+from torchsse.data.ids import CodeArray, as_integers, id_column
 from torchsse.data.ratings import Duplicates, Feedback, Ratings
 from torchsse.errors import ConfigError, DataError, TorchsseWarning
 
@@ -43,8 +45,8 @@ def as_numbers(values: Any, what: str, where: Where = _row) -> Floats:
     if array.dtype.kind not in "iuf":
         try:
             array = np.array([_number(v) for v in array.tolist()], dtype=np.float64)
-        except (TypeError, ValueError):
-            row, bad = next((i, v) for i, v in enumerate(array.tolist()) if not _is_number(v))
+        except (TypeError, ValueError, OverflowError):
+            row, bad = next((i, v) for i, v in enumerate(array.tolist()) if not _is(_number, v))
             raise DataError(f"{where(row)}: {what}: expected a number, got {bad!r}") from None
     numbers: Floats = array.astype(np.float64, copy=False)
     finite = np.isfinite(numbers)
@@ -63,10 +65,24 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _is_number(value: Any) -> bool:
+def _seconds(value: Any) -> float:
+    """A time as a number: dates as seconds since 1970, UTC unless they name an offset; NaN for None and blanks."""
+    if isinstance(value, str):
+        if not value.strip():
+            return float("nan")
+        if is_number(value):
+            return float(value)
+        value = datetime.fromisoformat(value.strip())
+    if isinstance(value, date):
+        moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return _number(value)
+
+
+def _is(parse: Callable[[Any], float], value: Any) -> bool:
     try:
-        _number(value)
-    except (TypeError, ValueError):
+        parse(value)
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 
@@ -75,15 +91,14 @@ def as_times(values: Any, what: str, where: Where = _row) -> Times:
     """Times as int64 if whole and complete, else float64 with NaN where missing; dates as seconds since 1970 UTC."""
     array = np.asarray(values)
     if array.dtype.kind in "OUT":
+        cells = array.tolist()
         try:
-            # numpy reads ISO 8601; None and "" become not-a-time
-            cells = array.tolist()
-            if any(isinstance(v, str) and v for v in cells):
-                array = np.array([v or None for v in cells], dtype="datetime64[us]")
-            else:
-                array = np.array([_number(v) for v in cells], dtype=np.float64)
-        except (TypeError, ValueError):
-            raise DataError(f"{what}: expected numbers or ISO dates such as 2001-09-28 12:30:00") from None
+            array = np.array([_seconds(v) for v in cells], dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            row, bad = next((i, v) for i, v in enumerate(cells) if not _is(_seconds, v))
+            raise DataError(
+                f"{where(row)}: {what}: expected a number or an ISO date such as 2001-09-28 12:30:00, got {bad!r}"
+            ) from None
     if array.dtype.kind == "M":
         missing = np.isnat(array)
         seconds = array.astype("datetime64[us]").astype(np.int64) / 1e6
@@ -166,7 +181,11 @@ def _align(known: IdMap, ids: IdMap, codes: CodeArray, what: str, where: Where) 
     try:
         merged = known.extended(ids.ids)
     except DataError as error:
-        raise DataError(f"{what} ids do not fit the train set: {error}") from None
+        # only a map of integers refuses, and only text that is no integer
+        first = int(np.argmax((~as_integers(ids.ids)[1])[codes]))
+        raise DataError(
+            f"{where(first)}: {what} id {ids.ids[codes[first]]!r} does not fit the train set: {error}"
+        ) from None
     return merged, merged.encode(ids.ids)[codes]
 
 
@@ -196,9 +215,10 @@ def _one_row_per_pair(
     example = repeated[np.argmin([order[starts[i] : ends[i] + 1].min() for i in repeated.tolist()])]
     rows = np.sort(order[starts[example] : ends[example] + 1])
     pair = f"user {user_ids.ids[users[rows[0]]]}, item {item_ids.ids[items[rows[0]]]}"
+    places = [where(row).removeprefix(f"{source}, ") for row in rows[:2].tolist()]
     found = (
         f"{source}: {len(key) - len(starts):,} of {len(key):,} rows repeat a (user, item) pair "
-        f"(first: {pair}, {where(int(rows[0]))} and {where(int(rows[1]))})"
+        f"(first: {pair}, {places[0]} and {places[1]})"
     )
     if rule == "error":
         raise DataError(found)

@@ -51,7 +51,10 @@ def _plain(name: str) -> str:
 
 
 def find_column(asked: str | int, names: list[str] | None, width: int, what: str, source: str) -> int:
-    """The position of the column that the caller asked for by name or 0-based position."""
+    """The position of the column that the caller asked for by name or 0-based position.
+
+    Without a header a position may be given as text too, as a command line does.
+    """
     if isinstance(asked, bool) or not isinstance(asked, (str, int)):
         raise DataError(f"{source}: {what} column: expected a name or a 0-based position, got {asked!r}")
     if isinstance(asked, int):

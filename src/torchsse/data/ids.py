@@ -51,15 +51,18 @@ def id_column(values: Any, what: str = "ids") -> IdColumn:
     >>> id_column([3, 1, 2]).dtype, id_column(["b", "a"]).tolist()
     (dtype('int64'), ['b', 'a'])
     """
-    array = values if isinstance(values, np.ndarray) else np.asarray(values if _sized(values) else list(values))
+    if not hasattr(values, "__array__"):
+        # np.asarray([1, "a"]) would quietly print the 1, so look at the objects themselves
+        cells = list(values)
+        return _objects(cells, what) if cells else np.empty(0, dtype=np.int64)
+    array = np.asarray(values)
     if array.ndim != 1:
         raise DataError(f"{what}: expected one dimension, got shape {array.shape}")
     kind = array.dtype.kind
-    if kind == "O" or (kind in "US" and not isinstance(values, np.ndarray)):
-        # np.asarray([1, "a"]) would quietly print the 1, so look at the objects themselves
-        return _objects(list(values), what)
     if array.size == 0:
-        return array.astype(np.int64) if kind in "iuf" else array.astype(object)
+        return array.astype(np.int64 if kind in "iuf" else object)
+    if kind in "OUT":
+        return _objects(array.tolist(), what)
     if kind == "i":
         return array.astype(np.int64, copy=False)
     if kind == "u":
@@ -74,13 +77,7 @@ def id_column(values: Any, what: str = "ids") -> IdColumn:
             missing = "is missing (NaN)" if np.isnan(array[row]) else f"is {array[row]}, not a whole number below 2^53"
             raise DataError(f"{what}: the id in row {row} {missing}")
         return array.astype(np.int64)
-    if kind in "UT":
-        return _objects(array.tolist(), what)
     raise DataError(f"{what}: expected integers or text, got dtype {array.dtype}")
-
-
-def _sized(values: Any) -> bool:
-    return hasattr(values, "__array__") or hasattr(values, "__len__")
 
 
 def _objects(values: list[Any], what: str) -> IdColumn:
@@ -98,7 +95,11 @@ def _objects(values: list[Any], what: str) -> IdColumn:
             raise _too_large(what, values[row], row) from None
     text = isinstance(values[0], str)
     for row, value in enumerate(values):
-        if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        if (
+            value is None
+            or (isinstance(value, float) and value != value)
+            or (isinstance(value, str) and not value.strip())
+        ):
             raise DataError(f"{what}: the id in row {row} is missing ({value!r})")
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, (str, int, float, np.integer, np.floating)):
             raise DataError(f"{what}: expected integers or text, got {value!r} in row {row}")

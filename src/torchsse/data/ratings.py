@@ -198,7 +198,7 @@ class Ratings:
             moved = new.encode(old.ids)[column]
             if moved.size and moved.min() < 0:
                 unknown = old.ids[column[np.argmin(moved)]]
-                raise DataError(f"with_ids: {what} {unknown!r} is not in the new id map")
+                raise DataError(f"with_ids: {what} {unknown} is not in the new id map")
             codes.append(moved)
         return Ratings(codes[0], codes[1], self.ratings, self.timestamps, user_ids, item_ids)
 

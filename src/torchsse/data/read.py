@@ -193,9 +193,9 @@ def _times(source: Source, chosen: _Chosen, columns: dict[int, Any]) -> Times | 
         return times_from_arrow(columns[chosen.timestamp], source.title(chosen.timestamp), source.where)
     except DataError as error:
         if "timestamp" not in chosen.guessed:
-            raise DataError(f"{source.source}: {error}") from None
+            raise
         warnings.warn(
-            f"{source.source}: timestamps are left out: {error}. Give timestamp= to take another column",
+            f"timestamps are left out: {error}. Give timestamp= to take another column",
             TorchsseWarning,
             stacklevel=4,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ __all__ = ["SEPARATORS", "TextTable", "load_bytes"]
 #: What may separate fields, the surer sign first. A blank stands for any run of blanks and tabs.
 SEPARATORS = ("::", "\t", ",", ";", "|", " ")
 _QUOTING = (",", ";", "|")  # tab files hold bare quotes more often than quoted fields
+_BLOCK = 8 << 20
+_BLANKS = " \t\r\n\v\f"
 _SAMPLE_LINES = 100
 _INNER = "\x1f"  # stands in for "::", since pyarrow splits at one byte
 MISSING_CELLS = ("", "nan", "NaN", "NA", "null", "NULL", "None")
@@ -60,7 +63,7 @@ def load_bytes(path: Path) -> bytes:
             raise DataError(f"{name}: expected text or Parquet, got {told}")
     if data.startswith(b"\xef\xbb\xbf"):
         data = data[3:]
-    if not data.strip():
+    if not data.strip(_BLANKS.encode()):
         raise DataError(f"{name}: the file is empty")
     if b"\x00" in data:
         line = data.count(b"\n", 0, data.index(b"\x00")) + 1
@@ -89,6 +92,8 @@ class TextTable:
         self, path: Path, *, separator: str | None = None, header: bool | None = None, encoding: str = "utf-8"
     ) -> None:
         self.source = str(path)
+        if separator not in (None, "::") and (len(str(separator).encode()) != 1 or str(separator) in '\r\n"'):
+            raise ConfigError(f"separator: expected one ASCII character or '::', got {separator!r}")
         data = load_bytes(path)
         if encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
             try:
@@ -100,12 +105,10 @@ class TextTable:
                 raise DataError(f"{self.source}, line {line}: not {encoding} text: {error.reason}") from None
         self._start_line, start = _skip_comments(data)
         self._data = data[start:] if start else data
-        if not self._data.strip():
+        if not self._data.strip(_BLANKS.encode()):
             raise DataError(f"{self.source}: the file holds comments only")
         sample = self._sample()
         self.separator = separator if separator is not None else self._find_separator(sample)
-        if self.separator != "::" and len(self.separator) != 1:
-            raise ConfigError(f"separator: expected one character or '::', got {self.separator!r}")
         self._quoted = self.separator in _QUOTING and b'"' in self._data
         rows = self.rows()
         line, cells = next(rows)
@@ -113,17 +116,21 @@ class TextTable:
         self.width = len(cells)
         if self.names is not None:
             line, cells = next(rows, (0, []))
+            if not line:
+                raise DataError(f"{self.source}: the file holds a header and no data")
         self.first: list[str] = cells
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line number, fields) of every line that is not blank, header included: the slow, exact way."""
         text = io.TextIOWrapper(io.BytesIO(self._data), encoding="utf-8", errors="surrogateescape", newline="")
         if self.separator == "::" or self.separator == " ":
-            between = "::" if self.separator == "::" else None
+            blanks = self.separator == " "
             for number, line in enumerate(text, self._start_line):
                 stripped = line.rstrip("\r\n")
-                if stripped.strip() or (stripped and between):
-                    yield number, stripped.split(between)
+                if blanks:
+                    stripped = stripped.strip(" \t")
+                if stripped:
+                    yield number, re.split("[ \t]+", stripped) if blanks else stripped.split("::")
             return
         if self._quoted:
             reader = csv.reader(text, delimiter=self.separator)
@@ -176,7 +183,11 @@ class TextTable:
             table = pyarrow.csv.read_csv(
                 pa.BufferReader(data),
                 read_options=pyarrow.csv.ReadOptions(
-                    column_names=names, skip_rows_after_names=int(self.names is not None), block_size=8 << 20
+                    # small files on this thread: Arrow's pool can abort a process that ends right after a read
+                    use_threads=len(data) > _BLOCK,
+                    column_names=names,
+                    skip_rows_after_names=int(self.names is not None),
+                    block_size=_BLOCK,
                 ),
                 parse_options=pyarrow.csv.ParseOptions(
                     delimiter=delimiter,
@@ -190,11 +201,11 @@ class TextTable:
                     strings_can_be_null=False,
                 ),
             )
-        except pa.ArrowInvalid as error:
+        except pa.ArrowException as error:
             self.complain(columns, types)
+            if None in types:  # pyarrow chose by the first block, and a later one does not agree
+                return self.read(columns, [t or pa.string() for t in types])
             raise DataError(f"{self.source}: {str(error).splitlines()[0]}") from None
-        if table.num_rows == 0:
-            raise DataError(f"{self.source}: the file holds a header and no data")
         return [table.column(names[c]) for c in columns]
 
     def complain(self, columns: Sequence[int], types: Sequence[Any]) -> None:
@@ -219,7 +230,7 @@ class TextTable:
     def _sample(self) -> list[str]:
         lines: list[str] = []
         for line in io.TextIOWrapper(io.BytesIO(self._data[: 1 << 20]), encoding="utf-8", errors="replace", newline=""):
-            if line.strip():
+            if line.strip(_BLANKS):
                 lines.append(line.rstrip("\r\n"))
                 if len(lines) == _SAMPLE_LINES:
                     return lines
@@ -234,7 +245,8 @@ class TextTable:
                 except csv.Error:
                     continue
             else:
-                counts = [len(line.split(separator if separator != " " else None)) for line in sample]
+                parts = re.compile("[ \t]+" if separator == " " else separator)
+                counts = [len(parts.split(line.strip(" \t") if separator == " " else line)) for line in sample]
             share = sum(n == counts[0] for n in counts) / len(counts) if counts[0] >= 2 else 0.0
             if share > best_share:
                 best, best_share = separator, share
@@ -262,8 +274,6 @@ def _skip_comments(data: bytes) -> tuple[int, int]:
 
 def _single_blanks(data: bytes) -> bytes:
     """Every run of blanks and tabs as one blank, none at the ends of a line."""
-    import re
-
     if b"\t" in data or b"  " in data or b" \n" in data or b"\n " in data or b" \r" in data or data[:1] == b" ":
         data = re.sub(rb"[ \t]+", b" ", data)
         data = re.sub(rb"(?m)^ +| +(?=\r?$)", b"", data)
