@@ -11,7 +11,6 @@ of their difference, and two equal arms get equal results.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,16 +67,14 @@ def best_trial(trials: Sequence[Trial]) -> Trial:
 
 def _sobol(arm: Arm, number: int, seed: int) -> dict[str, float]:
     """Point `number` of the scrambled Sobol sequence; dimension d is the same whatever the arm's other dimensions."""
-    try:
-        from scipy.stats import qmc
-    except ImportError as error:
-        raise MissingDependencyError("the search needs scipy: pip install 'torchsse[recsys]'") from error
+    import torch
+    from torch.quasirandom import SobolEngine
+
     # One engine over all names an arm may use, so that a shared dimension has the same points in every arm.
     names = ["weight_decay", "learning_rate", "p0_user", "p0_item", "dropout", "rho_user", "rho_item"]
     names += sorted(set(arm.space) - set(names))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a count that is no power of two loses balance, not validity
-        points = qmc.Sobol(len(names), scramble=True, rng=seed).random(number + 1)
+    engine = SobolEngine(len(names), scramble=True, seed=seed)  # type: ignore[no-untyped-call]
+    points = engine.draw(number + 1, dtype=torch.float64)
     return space_from_unit(arm.space, dict(zip(names, points[number].tolist())))
 
 

@@ -60,7 +60,8 @@ def curves_figure(document: dict[str, Any]) -> Figure | None:
         whole.plot(curve["epoch"], curve["train_rmse"], color=colour, ls=":", lw=1.1)
         close.plot(curve["epoch"], curve["validation_rmse"], color=colour, ls=dashes, lw=1.5)
         best = min(range(len(curve["epoch"])), key=lambda place: curve["validation_rmse"][place])
-        close.plot(curve["epoch"][best], curve["validation_rmse"][best], "o", ms=4, color=colour, clip_on=False)
+        dot = {"ms": 6, "color": colour, "markeredgecolor": "white", "markeredgewidth": 0.8, "zorder": 5}
+        close.plot(curve["epoch"][best], curve["validation_rmse"][best], "o", clip_on=False, **dot)
     whole.set_title("(a) Validation; dotted: train", loc="left", fontsize=8.5)
     close.set_title("(b) Validation, close up; dots: epoch chosen", loc="left", fontsize=8.5)
     for axes in (whole, close):
