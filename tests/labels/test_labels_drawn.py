@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -111,6 +112,15 @@ def test_the_divisor_belongs_to_the_given_targets(reduction: str, weighted: bool
     kept = y != -100
     divisor = 1.0 if reduction == "sum" else (kept.sum() if weight is None else weight[y[kept]].sum())
     torch.testing.assert_close(got, each.sum() / divisor)
+
+
+def test_a_copy_of_the_loss_has_a_p0_of_its_own() -> None:
+    logits, y, _ = batch(False)
+    loss = SSECrossEntropyLoss(sse_of("graph"), exact=True)
+    twin = copy.deepcopy(loss)
+    loss.sse.p0 = 0.0
+    torch.testing.assert_close(loss(logits, y), F.cross_entropy(logits, y))
+    torch.testing.assert_close(twin(logits, y), SSECrossEntropyLoss(sse_of("graph"), exact=True)(logits, y))
 
 
 def test_swapped_targets_are_those_of_swap() -> None:

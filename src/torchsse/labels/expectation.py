@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -54,14 +55,19 @@ class Expectation:
         if self.law.num_active < 2:
             return own
         tables = self._tables.on(scores.device)
-        drawn = scores.masked_fill(tables["excluded"], 0.0) if "excluded" in tables else scores
-        moved = (drawn.sum(dim=1) - own) / (self.law.num_active - 1)
-        if isinstance(self.law, GraphLaw):
-            link = tables["link"][targets].to(scores.dtype)
-            # at rho = inf link is 1 and the uniform part must not count, not even when it is -inf
-            uniform = torch.where(link < 1, (1 - link) * moved, 0.0)
-            moved = uniform + self._over_neighbours(scores, targets, tables)
+        if isinstance(self.law, CompleteLaw):
+            moved = self._over_others(scores, own, tables)
+        else:
+            moved = self._over_neighbours(scores, targets, tables)
+            if not math.isinf(self.law.rho):
+                link = tables["link"][targets].to(scores.dtype)
+                moved = moved + (1 - link) * self._over_others(scores, own, tables)
         return torch.where(tables["stays"][targets], own, moved)
+
+    def _over_others(self, scores: Tensor, own: Tensor, tables: dict[str, Tensor]) -> Tensor:
+        """The mean over the other active classes."""
+        drawn = scores.masked_fill(tables["excluded"], 0.0) if "excluded" in tables else scores
+        return (drawn.sum(dim=1) - own) / (self.law.num_active - 1)
 
     def _over_neighbours(self, scores: Tensor, targets: Tensor, tables: dict[str, Tensor]) -> Tensor:
         """link_y * sum_k w_yk s_k / W_y, over the edges of all targets laid end to end."""
@@ -95,3 +101,6 @@ class Expectation:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": {}}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Expectation:
+        return self  # like its law: nothing in it ever changes but what it remembers
