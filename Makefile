@@ -21,6 +21,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (one to five minutes the first time) ..."
 	@$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch numpy
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@# torchrec asks for the CUDA build of fbgemm; its CPU build under --no-deps is all that the tests need
+	@$(BIN)/python -m pip install -q -c constraints.txt --no-deps torchrec fbgemm-gpu-cpu tensordict torchmetrics \
+		pyre-extensions typing-inspect lightning-utilities cloudpickle pyvers || echo "torchrec left out: its tests skip"
 	@touch $@
 
 demo: $(STAMP) ## does SSE help? on a generated data set with planted clusters, in under a minute
