@@ -74,3 +74,34 @@ def test_the_number_of_ratings_is_met_from_end_to_end() -> None:
 def test_wrong_sizes(options: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         planted_clusters(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_the_graph_helps_a_factorisation_and_a_shuffled_one_does_not() -> None:
+    from torchsse.data import split
+    from torchsse.metrics import paired_bootstrap, squared_errors
+    from torchsse.recsys import MatrixFactorization
+
+    ratings, edges = planted_clusters()
+    train, test = split.per_user(ratings, 0.2)
+    shuffle = np.random.default_rng(0).permutation(np.arange(1, ratings.num_items + 1))
+    shuffled = EdgeTable(shuffle[edges.src_raw - 1], shuffle[edges.dst_raw - 1])
+
+    def errors(graph: EdgeTable | None) -> np.ndarray:
+        p0, rho = (0.0, None) if graph is None else (0.1, 200.0)
+        model = MatrixFactorization(
+            factors=16,
+            epochs=40,
+            learning_rate=0.05,
+            learning_rate_decay=0.97,
+            weight_decay=0.1,
+            p0_item=p0,
+            rho_item=rho,
+            item_graph=graph,
+        )
+        return squared_errors(model.fit(train).predict(test.raw_users, test.raw_items), test.values)
+
+    none, planted, other = errors(None), errors(edges), errors(shuffled)
+    gain = paired_bootstrap(planted, none, groups=test.users, statistic="rmse", n_boot=2_000)
+    assert gain.high < -0.005
+    assert paired_bootstrap(other, none, groups=test.users, statistic="rmse", n_boot=2_000).low > -0.002
