@@ -6,6 +6,8 @@ import copy
 import io
 import math
 import pickle
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from torchsse.errors import ConfigError
 from torchsse.graph import Graph
 from torchsse.modules.sse import SSE
 from torchsse.swap import swap
-from torchsse.transition import Walk
+from torchsse.transition import GraphLaw, Walk
 
 SIZE = 50
 
@@ -231,6 +233,20 @@ def test_meta_tensors_and_a_default_device() -> None:
         out = sse(IDS)  # CPU ids under another default device
     assert out.device.type == "cpu"
     assert sse.transition_matrix().device.type == "cpu"
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_memory_mapped_graph(weighted: bool, tmp_path: Path) -> None:
+    kept = graph(weighted)
+    kept.save(tmp_path / "graph")
+    mapped = Graph.load(tmp_path / "graph", mmap=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sse = SSE(SIZE, 0.5, graph=mapped, rho=9.0)
+        got = draw(sse)
+    assert torch.equal(got, draw(SSE(SIZE, 0.5, graph=kept, rho=9.0)))
+    assert isinstance(sse.law, GraphLaw)
+    assert sse.law.graph is mapped  # nothing excluded: the arrays stay where they are
 
 
 def test_excluding_adds_ids_and_shares_the_coin() -> None:

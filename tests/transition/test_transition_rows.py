@@ -163,6 +163,14 @@ def test_callers_matrix_is_not_touched_and_not_kept() -> None:
     np.testing.assert_allclose(sse.excluding([]).transition_matrix(), want, rtol=0, atol=EXACT)
 
 
+def test_probability_of_many_pairs_of_a_walk() -> None:
+    setting = cases()["walk, weights, excluded"]
+    rng = np.random.default_rng(0)
+    j, k = rng.integers(0, setting.size, (2, 30, 20))
+    np.testing.assert_allclose(setting.sse().probability(j, k), dense_law(setting)[j, k], rtol=0, atol=EXACT)
+    assert setting.sse().probability([], []).shape == (0,)
+
+
 def test_probability_broadcasts() -> None:
     sse = SSE(5, 0.2, exclude=[4])
     assert sse.probability(0, 0).shape == ()
@@ -191,7 +199,7 @@ def test_probability_refuses(j: Any, k: Any, error: type[Exception]) -> None:
         SSE(5, 0.2).probability(j, k)
 
 
-@pytest.mark.parametrize("j", [5, -1, 1.0, "x", [0, 1], None])
+@pytest.mark.parametrize("j", [5, -1, 1.0, "x", [0, 1], [0], None])
 def test_row_refuses(j: Any) -> None:
     with pytest.raises((IdRangeError, IdTypeError)):
         SSE(5, 0.2).row(j)

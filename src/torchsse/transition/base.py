@@ -143,12 +143,12 @@ class Law(ABC):
         array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
         if array.dtype.kind not in "iu" and not (array.size == 0 and array.dtype.kind == "f"):
             raise IdTypeError(f"{name} must be integer ids, got dtype {array.dtype}")
-        if scalar and array.size != 1:
+        if scalar and array.ndim != 0:
             raise IdTypeError(f"{name} must be one id, got shape {array.shape}")
         outside = (array < 0) | (array >= self.num_embeddings)
         if outside.any():
             raise IdRangeError(f"{name} = {array[outside].flat[0]} is outside 0 .. {self.num_embeddings - 1}")
-        return array.reshape(()).astype(np.int64) if scalar else array.astype(np.int64)
+        return array.astype(np.int64)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Law:
         return self  # immutable: copies of a model share the tables

@@ -114,9 +114,10 @@ class WalkLaw(Law):
 
     def _probability(self, j: Array, k: Array) -> Array:
         out = np.zeros(j.shape)
-        for start in np.unique(j):
-            ids, mass = self.ends(int(start))
-            at = np.flatnonzero(j == start)
+        order = np.argsort(j, kind="stable")
+        starts = np.flatnonzero(np.diff(j[order], prepend=-1))
+        for at in np.split(order, starts[1:]) if len(order) else ():
+            ids, mass = self.ends(int(j[at[0]]))
             position = np.minimum(np.searchsorted(ids, k[at]), len(ids) - 1)
             out[at] = np.where(ids[position] == k[at], mass[position], 0.0)
         return out
