@@ -18,18 +18,27 @@ from numba.extending import intrinsic
 
 from torchsse.recsys.kernels.cache import MATH, compiled
 from torchsse.recsys.kernels.draw import SWAPS, draw
-from torchsse.recsys.kernels.rng import GOLDEN, below, mix
+from torchsse.recsys.kernels.rng import GOLDEN, high, mix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["EXAMPLE", "LANES", "epoch", "given", "padded", "plan", "score"]
 
-#: One rating as it lies in memory: 12 bytes, read once per epoch.
-EXAMPLE = np.dtype([("user", np.int32), ("item", np.int32), ("rating", np.float32)])
+#: One rating as it lies in memory: 16 bytes of which 12 are used, so that none straddles two cache lines.
+EXAMPLE = np.dtype(
+    {
+        "names": ["user", "item", "rating"],
+        "formats": [np.int32, np.int32, np.float32],
+        "offsets": [0, 4, 8],
+        "itemsize": 16,
+    }
+)
 #: Rows are padded with zeros to a multiple of this many float32 (64 bytes, a cache line); zeros stay zeros.
 LANES = 16
-BLOCK = 64
+BLOCK = 256
+#: Rows are asked for this many examples before their turn: far enough for the third-level cache.
+AHEAD = 4
 _HALF = np.uint64(0xFFFFFFFF)
 
 
@@ -42,90 +51,103 @@ def padded(factors: int) -> int:
     return -(-factors // LANES) * LANES
 
 
+def _emit_prefetch(context: Any, builder: Any, kind: Any, array: Any, index: Any, lines: int) -> None:
+    """Ask for the `lines` cache lines from array[index] on, to be written."""
+    byte, word, wide = ir.IntType(8).as_pointer(), ir.IntType(32), ir.IntType(64)
+    struct = context.make_array(kind)(context, builder, array)
+    stride = cgutils.unpack_tuple(builder, struct.strides, kind.ndim)[0]
+    start = builder.gep(builder.bitcast(struct.data, byte), [builder.mul(stride, index)])
+    signature = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+    function = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+    for line in range(lines):
+        address = builder.gep(start, [ir.Constant(wide, 64 * line)])
+        builder.call(function, [address, ir.Constant(word, 1), ir.Constant(word, 3), ir.Constant(word, 1)])
+
+
 @intrinsic
 def _prefetch(_context: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of array[index], to be written."""
+    """Ask for the cache line of array[index]."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        struct = context.make_array(signature.args[0])(context, builder, arguments[0])
-        stride = cgutils.unpack_tuple(builder, struct.strides, 1)[0]
-        address = builder.gep(builder.bitcast(struct.data, byte), [builder.mul(stride, arguments[1])])
-        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [address, ir.Constant(word, 1), ir.Constant(word, 3), ir.Constant(word, 1)])
+        _emit_prefetch(context, builder, signature.args[0], arguments[0], arguments[1], 1)
         return context.get_dummy_value()
 
     return types.void(array, types.int64), codegen
 
 
+@intrinsic(prefer_literal=True)
+def _prefetch_row(_context: Any, array: Any, index: Any, width: Any) -> Any:
+    """Ask for row `index` of float32, `width` (a constant) numbers wide."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lines = signature.args[2].literal_value * 4 // 64
+        _emit_prefetch(context, builder, signature.args[0], arguments[0], arguments[1], lines)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, width), codegen
+
+
 @njit(error_model="numpy")
 def _positions(examples: Any, start: Any, size: Any, where: Any, state: Any) -> Any:
     """Fisher-Yates: example start+q will change places with one drawn from itself to the last."""
-    n = examples.shape[0]
-    for q in range(size):
+    # unsigned throughout: numba then leaves out the test for negative indices
+    base, left = np.uint64(start), np.uint64(examples.shape[0] - start)
+    for q in range(np.uint64(size)):
         state += GOLDEN
-        j = start + q + below(mix(state), n - start - q)
-        where[q] = np.uint64(j)
-        _prefetch(examples, j)
+        j = base + q + high(mix(state), left - q)
+        where[q] = j
+        _prefetch(examples, np.int64(j))
     return state
 
 
 @njit(error_model="numpy")
 def _prepare(
-    examples: Any,
-    start: Any,
-    size: Any,
-    where: Any,
-    by_user: Any,
-    by_item: Any,
-    state: Any,
-    users: Any,
-    items: Any,
-    ratings: Any,
-) -> Any:
+    examples: Any, start: Any, size: Any, where: Any, by_user: Any, by_item: Any, state: Any,
+    users: Any, items: Any, ratings: Any,
+) -> Any:  # fmt: skip
     """Exchange the examples of a block as drawn, toss a coin per table, and write the ids after the swap."""
-    for q in range(size):
-        here, there = examples[np.uint64(start + q)], examples[where[q]]
+    base = np.uint64(start)
+    user_coin, user_step, item_coin, item_step = by_user.coin, by_user.step, by_item.coin, by_item.step
+    for q in range(np.uint64(size)):
+        here, there = examples[base + q], examples[where[q]]
         user, item, rating = there.user, there.item, there.rating
         there.user, there.item, there.rating = here.user, here.item, here.rating
         here.user, here.item, here.rating = user, item, rating
-        u, i = np.int64(user), np.int64(item)
+        u, i = np.uint64(user), np.uint64(item)
+        users[q], items[q], ratings[q] = u, i, rating
         state += GOLDEN
         word = mix(state)
-        if (word & _HALF) < by_user.coin[by_user.step * u]:
-            u, state = draw(by_user, u, state)
-        if (word >> np.uint64(32)) < by_item.coin[by_item.step * i]:
-            i, state = draw(by_item, i, state)
-        users[q], items[q], ratings[q] = np.uint64(u), np.uint64(i), rating
+        if (word & _HALF) < user_coin[np.uint64(user_step) * u]:
+            k, state = draw(by_user, np.int64(u), state)
+            users[q] = np.uint64(k)
+        if (word >> np.uint64(32)) < item_coin[np.uint64(item_step) * i]:
+            k, state = draw(by_item, np.int64(i), state)
+            items[q] = np.uint64(k)
     return state
 
 
-def _updater(width: int) -> Callable[..., Any]:
-    """`update` with a row width known to the compiler, which then unrolls rows into vector registers."""
+def _updaters(width: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The update rule without and with dropout. A width known to the compiler unrolls rows into vector registers."""
 
     @njit(**MATH)
-    def update(
+    def ahead(q: Any, size: Any, users: Any, items: Any, P: Any, Q: Any) -> None:
+        later = min(q + AHEAD, size - 1)
+        _prefetch_row(P, np.int64(users[later]), width)
+        _prefetch_row(Q, np.int64(items[later]), width)
+
+    @njit(**MATH)
+    def plain(
         size: Any, users: Any, items: Any, ratings: Any, P: Any, Q: Any, bu: Any, bi: Any, mean: Any, rate: Any,
-        decay: Any, bias_decay: Any, biases: Any, drop: Any, keep_scale: Any, state: Any, masks: Any,
+        decay: Any, bias_decay: Any, biases: Any,
     ) -> Any:  # fmt: skip
         total = np.float32(0)
         for q in range(size):
+            ahead(q, size, users, items, P, Q)
             u, i = users[q], items[q]
             a, b = P[u], Q[i]
             dot = np.float32(0)
-            if drop:
-                state += GOLDEN
-                key = mix(state)
-                for f in range(width):
-                    word = mix(key + np.uint64(f) * GOLDEN)
-                    masks[0, f] = keep_scale if (word & _HALF) >= drop else np.float32(0)
-                    masks[1, f] = keep_scale if (word >> np.uint64(32)) >= drop else np.float32(0)
-                for f in range(width):
-                    dot += (a[f] * masks[0, f]) * (b[f] * masks[1, f])
-            else:
-                for f in range(width):
-                    dot += a[f] * b[f]
+            for f in range(width):
+                dot += a[f] * b[f]
             error = ratings[q] - mean - dot
             if biases:
                 error -= bu[u] + bi[i]
@@ -133,19 +155,46 @@ def _updater(width: int) -> Callable[..., Any]:
                 bi[i] += rate * error - bias_decay * bi[i]
             total += error * error
             step = rate * error
-            if drop:
-                for f in range(width):
-                    x, y, both = a[f], b[f], step * masks[0, f] * masks[1, f]
-                    a[f] = x + (both * y - decay * x)
-                    b[f] = y + (both * x - decay * y)
-            else:
-                for f in range(width):
-                    x, y = a[f], b[f]
-                    a[f] = x + (step * y - decay * x)
-                    b[f] = y + (step * x - decay * y)
+            for f in range(width):
+                x, y = a[f], b[f]
+                a[f] = x + (step * y - decay * x)
+                b[f] = y + (step * x - decay * y)
+        return total
+
+    @njit(**MATH)
+    def dropped(
+        size: Any, users: Any, items: Any, ratings: Any, P: Any, Q: Any, bu: Any, bi: Any, mean: Any, rate: Any,
+        decay: Any, bias_decay: Any, biases: Any, drop: Any, keep_scale: Any, state: Any, masks: Any,
+    ) -> Any:  # fmt: skip
+        total = np.float32(0)
+        for q in range(size):
+            ahead(q, size, users, items, P, Q)
+            u, i = users[q], items[q]
+            a, b = P[u], Q[i]
+            state += GOLDEN
+            key = mix(state)
+            # one word a column: its lower half decides for the user's factor, its upper half for the item's
+            for f in range(width):
+                word = mix(key + np.uint64(f) * GOLDEN)
+                kept = (word & _HALF) >= drop and (word >> np.uint64(32)) >= drop
+                masks[f] = keep_scale * keep_scale if kept else np.float32(0)
+            dot = np.float32(0)
+            for f in range(width):
+                dot += masks[f] * (a[f] * b[f])
+            error = ratings[q] - mean - dot
+            if biases:
+                error -= bu[u] + bi[i]
+                bu[u] += rate * error - bias_decay * bu[u]
+                bi[i] += rate * error - bias_decay * bi[i]
+            total += error * error
+            step = rate * error
+            for f in range(width):
+                x, y, both = a[f], b[f], step * masks[f]
+                a[f] = x + (both * y - decay * x)
+                b[f] = y + (both * x - decay * y)
         return total, state
 
-    return update  # type: ignore[no-any-return]
+    return plain, dropped
 
 
 _ROWS, _COLUMN, _F, _U = types.float32[:, ::1], types.float32[::1], types.float32, types.uint64
@@ -163,7 +212,7 @@ def epoch(width: int) -> Callable[..., Any]:
     rate; `drop` the dropout as a 32-bit threshold; the last three the streams (see `rng`) of shuffle, swaps and
     dropout. Returns the sum of the squared errors, each taken just before its update.
     """
-    update = _updater(width)
+    plain, dropped = _updaters(width)
 
     def mf_epoch(
         examples: Any, by_user: Any, by_item: Any, P: Any, Q: Any, bu: Any, bi: Any, mean: Any, rate: Any, decay: Any,
@@ -172,7 +221,7 @@ def epoch(width: int) -> Callable[..., Any]:
         n = examples.shape[0]
         users, items = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
         ratings, where = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.uint64)
-        masks = np.empty((2, width), np.float32)
+        masks = np.empty(width, np.float32)
         total = 0.0
         order = _positions(examples, 0, min(BLOCK, n), where, order)
         for start in range(0, n, BLOCK):
@@ -181,10 +230,13 @@ def epoch(width: int) -> Callable[..., Any]:
             after = start + BLOCK
             if after < n:
                 order = _positions(examples, after, min(BLOCK, n - after), where, order)
-            part, mask = update(
-                size, users, items, ratings, P, Q, bu, bi, mean, rate, decay, bias_decay, biases,
-                drop, keep_scale, mask, masks,
-            )  # fmt: skip
+            if drop:
+                part, mask = dropped(
+                    size, users, items, ratings, P, Q, bu, bi, mean, rate, decay, bias_decay, biases,
+                    drop, keep_scale, mask, masks,
+                )  # fmt: skip
+            else:
+                part = plain(size, users, items, ratings, P, Q, bu, bi, mean, rate, decay, bias_decay, biases)
             total += part
         return total
 
@@ -197,17 +249,20 @@ def given(width: int) -> Callable[..., Any]:
 
     The compiled ``f(users uint64, items uint64, ratings, P, Q, bu, bi, mean, ..., keep_scale, mask) -> float64``.
     """
-    update = _updater(width)
+    plain, dropped = _updaters(width)
 
     def mf_given(
         users: Any, items: Any, ratings: Any, P: Any, Q: Any, bu: Any, bi: Any, mean: Any, rate: Any, decay: Any,
         bias_decay: Any, biases: Any, drop: Any, keep_scale: Any, mask: Any,
     ) -> Any:  # fmt: skip
-        masks = np.empty((2, width), np.float32)
-        total, _ = update(
-            users.shape[0], users, items, ratings, P, Q, bu, bi, mean, rate, decay, bias_decay, biases,
-            drop, keep_scale, mask, masks,
-        )  # fmt: skip
+        n = users.shape[0]
+        if drop:
+            total, mask = dropped(
+                n, users, items, ratings, P, Q, bu, bi, mean, rate, decay, bias_decay, biases,
+                drop, keep_scale, mask, np.empty(width, np.float32),
+            )  # fmt: skip
+        else:
+            total = plain(n, users, items, ratings, P, Q, bu, bi, mean, rate, decay, bias_decay, biases)
         return np.float64(total)
 
     columns = (_U[::1], _U[::1], _COLUMN)

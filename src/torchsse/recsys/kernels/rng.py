@@ -14,14 +14,14 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["GOLDEN", "below", "mix", "stream", "unit"]
+__all__ = ["GOLDEN", "below", "high", "mix", "stream", "unit"]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MASK = (1 << 64) - 1
 
 
 @intrinsic
-def _high(_context: Any, a: Any, b: Any) -> Any:
+def high(_context: Any, a: Any, b: Any) -> Any:
     """The upper 64 bits of a product of two 64-bit words."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -43,7 +43,7 @@ def mix(state: Any) -> Any:
 @njit(error_model="numpy")
 def below(word: Any, n: Any) -> Any:
     """An integer from 0 to n-1 out of a random word; off uniform by at most n / 2^64."""
-    return np.int64(_high(word, np.uint64(n)))
+    return np.int64(high(word, np.uint64(n)))
 
 
 @njit(error_model="numpy")
