@@ -68,7 +68,8 @@ def compare(
     """Does SSE help on these ratings, and by how much?
 
     Tunes each arm on a validation part of train with the same number of trials, retrains it over several seeds, and
-    measures it on test. Writes a table, two plots and results.json; an interrupted run goes on when started again.
+    measures it on test. Writes a table, two plots, results.json and the model that was best on validation; an
+    interrupted run goes on when started again.
 
     \b
     torchsse compare ratings.csv
@@ -134,12 +135,11 @@ def demo(
     data = load_compare_data(files.train, DEMO_SETTINGS, test=files.test, item_graph=files.edges)
     describe(data)
     run(data, demo_arms(), DEMO_SETTINGS, out, jobs, restart, allowed=("data",))
-    model = out / "model"
     typer.echo(
         "\nWhat next:\n"
-        f"  torchsse compare YOUR_RATINGS.csv                     the same on your data\n"
-        f"  torchsse fit mf {files.train} --item-graph {files.edges} --rho-item 200 --p0-item 0.02 --out {model}\n"
-        f"  torchsse recommend {model} --user 1 -k 10"
+        f"  torchsse recommend {out / 'model'} --user 1 -k 10\n"
+        f"  torchsse evaluate {out / 'model'} {files.test}\n"
+        "  torchsse compare YOUR_RATINGS.csv"
     )
 
 
@@ -203,6 +203,13 @@ def show(document: dict[str, Any], out: Path) -> None:
     written = ["results.json", "report.md", *(figure.name for figure in figures)]
     took = duration(document["provenance"]["wall_seconds"])
     console.print(f"\n{took}. In {out}: {', '.join(written)}", soft_wrap=True)
+    model = document["provenance"].get("model")
+    if model:
+        console.print(
+            f"The model that was best on validation, {model['arm']}, is in {out / model['directory']}: "
+            f"torchsse recommend {out / model['directory']} --user ID -k 10",
+            soft_wrap=True,
+        )
 
 
 def cores() -> int:

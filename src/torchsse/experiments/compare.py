@@ -12,7 +12,7 @@ from torchsse.experiments.files import claim_directory, write_json
 from torchsse.experiments.fitting import Fitter
 from torchsse.experiments.journal import Journal
 from torchsse.experiments.outcome import TestPart
-from torchsse.experiments.plan import Plan
+from torchsse.experiments.plan import MODEL, Plan
 from torchsse.experiments.pool import Observer, run_units
 from torchsse.experiments.provenance import now, provenance
 from torchsse.experiments.results import result_records
@@ -81,6 +81,7 @@ def compare(
             "finished": now(),
             "wall_seconds": round(time.perf_counter() - clock, 1),
             "fit_seconds": round(sum(record.get("seconds", 0.0) for record in journal.records), 1),
+            "model": plan.model and {name: plan.model[name] for name in ("arm", "seed", "directory")},
             "sessions": [record["started"] for record in journal.records if record["kind"] == "session"],
         }
         records = result_records([arm.name for arm in arms], plan, part, out, settings)
@@ -106,9 +107,9 @@ def _plan(
 
 
 def _make_room(out: Path, fresh: bool) -> None:
-    """The folder of predictions; before a fresh run, without what an earlier one left."""
+    """The folder of predictions; before a fresh run, without the results and the model of an earlier one."""
     folder = out / "predictions"
     folder.mkdir(exist_ok=True)
     if fresh:
-        for path in [*folder.glob("*.npy"), out / RESULTS]:
+        for path in [*folder.glob("*.npy"), out / RESULTS, out / MODEL / "model.json"]:
             path.unlink(missing_ok=True)

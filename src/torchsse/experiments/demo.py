@@ -13,7 +13,7 @@ from torchsse.experiments.settings import CompareSettings
 __all__ = ["DEMO_SETTINGS", "DemoFiles", "demo_arms", "write_demo_data"]
 
 DEMO_SETTINGS = CompareSettings(
-    factors=16, epochs=80, patience=15, learning_rate=0.05, learning_rate_decay=0.98, trials=16
+    factors=16, epochs=80, patience=15, learning_rate=0.05, learning_rate_decay=0.98, trials=24
 )
 """Small enough for a minute on two cores."""
 

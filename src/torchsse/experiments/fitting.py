@@ -71,14 +71,15 @@ class Fitter:
 
     def final(
         self, arm: Arm, searched: dict[str, float], epochs: int, seed: int, report: Report
-    ) -> tuple[NDArray[np.float32], float]:
-        """Fit on the whole of train for a given number of epochs; the test predictions (n_test,), and seconds."""
-        started = time.perf_counter()
+    ) -> MatrixFactorization:
+        """Fit on the whole of train for a given number of epochs."""
         model = self._model(arm, searched, seed, epochs, None)
         self._fit(model, epochs, report, self.data.train, None)
-        test = self.data.test
-        predicted = model.predict(test.raw_users, test.raw_items)
-        return predicted.astype(np.float32), round(time.perf_counter() - started, 3)
+        return model
+
+    def predict(self, model: MatrixFactorization) -> NDArray[np.float32]:
+        """Predictions for the test pairs, (n_test,)."""
+        return model.predict(self.data.test.raw_users, self.data.test.raw_items)
 
     def _model(
         self, arm: Arm, searched: dict[str, float], seed: int, epochs: int, patience: int | None

@@ -1,12 +1,14 @@
 """The order of work of a comparison, and what of it is done already.
 
 Each arm is searched in batches (`search.py`). When its last batch is in, the best trial gives the settings and the
-number of epochs of the final fits, one per seed. A unit is in the journal before anything is built on it.
+number of epochs of the final fits, one per seed. When all are done, the arm that was best on validation is fitted once
+more with the first seed and saved, as a model to use. A unit is in the journal before anything is built on it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,10 @@ from torchsse.experiments.pool import Observer, Unit
 from torchsse.experiments.search import BATCH, Trial, best_trial, propose
 from torchsse.experiments.settings import CompareSettings
 
-__all__ = ["Plan"]
+__all__ = ["MODEL", "Plan"]
+
+MODEL = "model"
+"""The directory, within that of the results, of the model to use."""
 
 Record = dict[str, Any]
 
@@ -83,12 +88,16 @@ class Plan:
         self._finals = {
             (r["arm"], r["seed"]): r for r in journal.records if r["kind"] == "final" and _intact(self._out, r)
         }
-        self.total = len(arms) * (settings.trials + settings.seeds)
-        self.finished = len(self._trials) + len(self._finals)
+        models = [r for r in journal.records if r["kind"] == "model"]
+        self._model = models[-1] if models and (self._out / MODEL / "model.json").is_file() else None
+        self.total = len(arms) * (settings.trials + settings.seeds) + 1
+        self.finished = len(self._trials) + len(self._finals) + (self._model is not None)
 
     def ready(self) -> list[Unit]:
         """What can run at once: one unit of each arm in turn, so that the arms proceed together."""
         queues = [self._advance(search) for search in self._searches.values()]
+        if not any(queues):
+            return self._last()
         return [queue[place] for place in range(max(map(len, queues))) for queue in queues if place < len(queue)]
 
     def done(self, unit: Unit, record: Record) -> list[Unit]:
@@ -97,6 +106,9 @@ class Plan:
         self._observer.finished(unit.label, record)
         if record["kind"] == "final":
             self._finals[record["arm"], record["seed"]] = record
+            return self._last()
+        if record["kind"] == "model":
+            self._model = record
             return []
         search = self._searches[record["arm"]]
         search.take(record)
@@ -107,6 +119,18 @@ class Plan:
         search = self._searches[arm]
         trials = [search.records[number] for number in sorted(search.records)]
         return search.chosen, trials, [self._finals[arm, seed] for seed in self._settings.final_seeds]
+
+    @property
+    def model(self) -> Record | None:
+        """When nothing is left: which arm and seed the saved model has."""
+        return self._model
+
+    def _last(self) -> list[Unit]:
+        """The model to save, once every final fit is measured."""
+        if self._model is not None or len(self._finals) < len(self._searches) * self._settings.seeds:
+            return []
+        best = min(self._searches.values(), key=lambda search: float(search.chosen["value"]))
+        return [Unit(f"{best.arm.name}, model", partial(self._save, best.arm, best.chosen))]
 
     def _advance(self, search: _Progress) -> list[Unit]:
         """The next units of an arm of which nothing is open: the rest of a batch, or the missing final fits."""
@@ -135,7 +159,9 @@ class Plan:
         return {"kind": "trial", "arm": arm.name, "number": number, **self._fitter.trial(arm, searched, report)}
 
     def _final(self, arm: Arm, chosen: Record, seed: int, report: Report) -> Record:
-        predicted, seconds = self._fitter.final(arm, chosen["searched"], chosen["epoch"], seed, report)
+        started = time.perf_counter()
+        model = self._fitter.final(arm, chosen["searched"], chosen["epoch"], seed, report)
+        predicted = self._fitter.predict(model)
         path = self._out / "predictions" / f"{arm.name}-{seed}.npy"
         write_array(path, predicted)
         return {
@@ -147,8 +173,14 @@ class Plan:
             "warm_rmse": self._part.warm_rmse(predicted),
             "predictions": path.relative_to(self._out).as_posix(),
             "sha256": _sha256(path),
-            "seconds": seconds,
+            "seconds": round(time.perf_counter() - started, 3),
         }
+
+    def _save(self, arm: Arm, chosen: Record, report: Report) -> Record:
+        """The same fit as the first final one of this arm, so what was measured is what is saved."""
+        seed = self._settings.final_seeds[0]
+        self._fitter.final(arm, chosen["searched"], chosen["epoch"], seed, report).save(self._out / MODEL)
+        return {"kind": "model", "arm": arm.name, "seed": seed, "directory": MODEL}
 
 
 def _sha256(path: Path) -> str:
