@@ -15,7 +15,7 @@ from torchsse.data import IdMap, Ratings, as_ratings, describe
 from torchsse.errors import ConfigError, DataError, TorchsseWarning
 
 ROWS = st.lists(
-    st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(1, 5), st.integers(0, 9)), min_size=1, max_size=50
+    st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 5), st.integers(0, 9)), min_size=1, max_size=50
 )
 
 
@@ -73,6 +73,13 @@ def test_repeated_pairs_follow_the_rule(table: list[tuple[int, ...]], rule: str,
     assert len(r) == len(expected)
     repeated = len(users) - len(expected)
     assert [f"{repeated} of {len(users)} rows repeat" in str(w.message) for w in caught] == [True] * bool(repeated)
+
+
+def test_the_latest_counts_where_every_row_has_a_time() -> None:
+    for times, latest in (([30, 10, 20], 3.0), ([10, 30, 30], 5.0), ([30, None, 20], 5.0), (None, 5.0)):
+        with pytest.warns(TorchsseWarning, match="2 of 3 rows repeat"):
+            r = Ratings.from_arrays([1, 1, 1], [2, 2, 2], [3, 4, 5], times, feedback="explicit")
+        assert r.values.tolist() == [latest]
 
 
 def test_kept_rows_stay_in_file_order() -> None:

@@ -115,6 +115,14 @@ def test_groups_are_resampled_whole() -> None:
     assert pairs.high - pairs.low < 0.5 * (high - low)
 
 
+def test_a_mean_over_resampled_users_is_a_ratio() -> None:
+    """A constant shift has no spread, although resamples differ in their number of pairs."""
+    groups = np.repeat(np.arange(30), np.arange(1, 31))
+    b = np.random.default_rng(0).integers(0, 5, len(groups))
+    got = paired_bootstrap(b + 1, b, groups=groups, n_boot=200)
+    assert (got.low, got.high) == (pytest.approx(1), pytest.approx(1))
+
+
 def test_many_units_are_clustered_without_changing_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = correlated(np.random.default_rng(4), 40_000, 0.01)
     clustered = paired_bootstrap(a, b, n_boot=4_000)
