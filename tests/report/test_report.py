@@ -90,8 +90,8 @@ def test_verdict_nothing(document: dict[str, Any]) -> None:
 
 def test_verdict_harm(document: dict[str, Any]) -> None:
     text = verdict(with_differences(document, sse_se=(0.002, 0.01), sse_graph=(0.003, 0.01)))
-    assert text.startswith("SSE does harm here")
-    assert "sse-se, by 0.0020" in text
+    assert text.startswith("SSE adds nothing here: none does better. Every SSE arm is significantly worse")
+    assert "the closest, sse-se, by 0.0020" in text
 
 
 def test_a_small_p_with_an_interval_over_zero_is_not_significant(document: dict[str, Any]) -> None:

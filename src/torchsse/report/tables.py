@@ -44,7 +44,7 @@ def caption(document: dict[str, Any]) -> str:
         f"{len(first['seeds'])} seeds, {first['n_test']:,} test ratings"
         + (f" ({cold:,} cold: unseen user or item; warm = the others)" if cold else "")
         + f", {first['trials']} search trials per arm on validation. sd and interval over seeds; difference: paired "
-        "bootstrap over users, * p < 0.05 after Holm's correction."
+        "bootstrap over users, * p < 0.05 after Holm's correction; neither covers the luck of the search."
     )
     return text
 

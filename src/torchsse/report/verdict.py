@@ -32,8 +32,8 @@ def verdict(document: dict[str, Any]) -> str:
         )
     elif all(is_significant(record) and record["difference"] > 0 for record in sse):
         text = (
-            f"SSE does harm here: every SSE arm is significantly worse than {name}, the best of them, {best['arm']}, "
-            f"by {number(best['difference'])} RMSE ({_evidence(best)})."
+            f"SSE adds nothing here: {name} does better. Every SSE arm is significantly worse, the closest, "
+            f"{best['arm']}, by {number(best['difference'])} RMSE ({_evidence(best)})."
         )
     else:
         text = (
