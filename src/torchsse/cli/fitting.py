@@ -27,7 +27,7 @@ class ModelName(StrEnum):
 
 
 def fit(
-    model: Annotated[ModelName, typer.Argument(help="mf: matrix factorisation of explicit ratings.")],
+    model: Annotated[ModelName, typer.Argument(metavar="MODEL", help="mf: matrix factorisation of explicit ratings.")],
     train: Annotated[Path, typer.Argument(metavar="TRAIN", help="Ratings: CSV, TSV, ::, Parquet; gzip or plain.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the model goes.", show_default=False)],
     validation: Annotated[

@@ -1,0 +1,1 @@
+"""Comparisons as data: arms, budgets, seeds; results as JSON with provenance."""
