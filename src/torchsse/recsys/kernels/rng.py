@@ -60,7 +60,7 @@ def stream(*words: int) -> np.uint64:
     """
     state = 0
     for word in words:
-        state = _mix((state + int(GOLDEN) + _mix(word & _MASK)) & _MASK)
+        state = _mix((state + int(GOLDEN) + _mix(int(word) & _MASK)) & _MASK)
     return np.uint64(state)
 
 
