@@ -59,7 +59,7 @@ def test_compare(files: Path, tmp_path: Path) -> None:
     done = run(*command, "--edge-weight", "weight", "--jobs", 2, "--out", out)
     assert done.exit_code == 0, done.stderr
     document = json.loads((out / "results.json").read_text())
-    names = ["none", "dropout", "sse-se", "sse-se+dropout", "sse-graph"]
+    names = ["none", "dropout", "sse-se", "sse-se+dropout", "sse-graph", "sse-cooccurrence"]
     assert [record["arm"] for record in document["results"]] == names
     assert {record["n_cold"] for record in document["results"]} == {2}
     assert {file["role"] for file in document["provenance"]["data"]} == {"train", "test", "item_graph"}

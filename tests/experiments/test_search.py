@@ -71,12 +71,12 @@ def test_best_trial_takes_the_first_of_equals() -> None:
 
 
 def test_arms() -> None:
-    names = ["none", "dropout", "sse-se", "sse-se+dropout"]
+    names = ["none", "dropout", "sse-se", "sse-se+dropout", "sse-cooccurrence"]
     plain = standard_arms(biases=False)
     assert [arm.name for arm in plain] == names
     assert all("weight_decay" in arm.space for arm in plain)
-    graph = standard_arms(biases=False, user_graph=True)[-1]
-    assert (graph.name, graph.graphs) == ("sse-graph", True)
+    graph = standard_arms(biases=False, user_graph=True)[-2]
+    assert (graph.name, graph.graphs) == ("sse-graph", "given")
     assert "rho_user" in graph.space
     assert "rho_item" not in graph.space
     assert [arm.name for arm in select_arms(plain, ["dropout"])] == ["none", "dropout"]

@@ -52,7 +52,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Some of none, dropout, sse-se, sse-se+dropout, sse-graph. Default: all that apply.",
+            help="Some of none, dropout, sse-se, sse-se+dropout, sse-graph, sse-cooccurrence. Default: all that apply.",
             rich_help_panel=SEARCH,
         ),
     ] = None,

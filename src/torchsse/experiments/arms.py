@@ -8,7 +8,9 @@ number of ratings per row.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torchsse.errors import ConfigError
 from torchsse.experiments.space import Range
@@ -16,7 +18,11 @@ from torchsse.experiments.space import Range
 __all__ = ["ARM_NAMES", "BASELINE", "Arm", "select_arms", "standard_arms"]
 
 BASELINE = "none"
-ARM_NAMES = ("none", "dropout", "sse-se", "sse-se+dropout", "sse-graph")
+ARM_NAMES = ("none", "dropout", "sse-se", "sse-se+dropout", "sse-graph", "sse-cooccurrence")
+
+GraphSource = Literal["none", "given", "cooccurrence"]
+"""Along what the tables swap: uniformly over all rows; the graphs of the user; each row's nearest by co-occurrence in
+the ratings that the fit learns from (`neighbours.py`)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,8 @@ class Arm:
         space: the settings that are searched, each with its range.
         defaults: the first trial; exactly the names of `space`.
         fixed: settings that stay as they are.
-        graphs: whether the tables swap along the given graphs (with `rho_user`, `rho_item` in the space).
+        graphs: along what the tables swap: "given" needs `rho_user` / `rho_item`, "cooccurrence" those and
+            `neighbours`.
 
     >>> arm = Arm("none", {"weight_decay": Range(0.02, 0.2, log=True)}, {"weight_decay": 0.08})
     >>> arm.params({"weight_decay": 0.1})
@@ -39,7 +46,7 @@ class Arm:
     space: dict[str, Range]
     defaults: dict[str, float]
     fixed: dict[str, float | str] = field(default_factory=dict)
-    graphs: bool = False
+    graphs: GraphSource = "none"
 
     def __post_init__(self) -> None:
         if set(self.space) != set(self.defaults):
@@ -53,10 +60,28 @@ class Arm:
         return {**self.fixed, **searched}
 
 
+def _cooccurrence(plain: dict[str, Range], plain_at: dict[str, float]) -> Arm:
+    """SSE-Graph with a graph from the ratings themselves; rho = inf, since beyond few neighbours swaps only cost.
+
+    Defaults and ranges were chosen on a validation part of ML-1M; users bear far smaller p0 than items there.
+    """
+    return Arm(
+        "sse-cooccurrence",
+        plain
+        | {"p0_user": Range(0.0002, 0.2, log=True), "p0_item": Range(0.005, 0.8, log=True)}
+        | {"neighbours": Range(2, 20, log=True, integer=True)},
+        plain_at | {"p0_user": 0.001, "p0_item": 0.2, "neighbours": 4.0},
+        fixed={"rho_user": math.inf, "rho_item": math.inf},
+        graphs="cooccurrence",
+    )
+
+
 def standard_arms(
     *, biases: bool, user_graph: bool = False, item_graph: bool = False, tune_learning_rate: bool = False
 ) -> tuple[Arm, ...]:
     """The arms for explicit ratings; `sse-graph` is among them if a graph is given.
+
+    `sse-cooccurrence` needs no knowledge from outside: its graphs come from the ratings that the fit learns from.
 
     A table without a graph swaps over all its rows (SSE-SE) in `sse-graph` too, so that arm asks what the graph adds.
     A neighbour is a milder replacement than any other row, so where there is a graph larger p0 are in range.
@@ -68,7 +93,7 @@ def standard_arms(
         tune_learning_rate: search it too, in every arm.
 
     >>> [arm.name for arm in standard_arms(biases=True, item_graph=True)]
-    ['none', 'dropout', 'sse-se', 'sse-se+dropout', 'sse-graph']
+    ['none', 'dropout', 'sse-se', 'sse-se+dropout', 'sse-graph', 'sse-cooccurrence']
     """
     plain = {"weight_decay": Range(0.01, 0.3, log=True)}
     plain_at = {"weight_decay": 0.08 if biases else 0.09}
@@ -90,8 +115,8 @@ def standard_arms(
             if given:
                 graph |= {f"p0_{side}": Range(0.001, 0.5, log=True), f"rho_{side}": Range(10.0, 1000.0, log=True)}
                 graph_at |= {f"p0_{side}": 0.02, f"rho_{side}": 200.0}
-        arms.append(Arm("sse-graph", plain | graph, plain_at | graph_at, graphs=True))
-    return tuple(arms)
+        arms.append(Arm("sse-graph", plain | graph, plain_at | graph_at, graphs="given"))
+    return (*arms, _cooccurrence(plain, plain_at))
 
 
 def select_arms(arms: tuple[Arm, ...], names: list[str] | None) -> tuple[Arm, ...]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from torchsse.experiments.arms import Arm
+from torchsse.experiments.files import jsonable
+from torchsse.experiments.neighbours import Neighbours
 from torchsse.experiments.settings import CompareData, CompareSettings
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Fitter:
     settings: CompareSettings
     learn: Ratings
     validation: Ratings
+    _neighbours: Neighbours = field(default_factory=Neighbours)
 
     def trial(self, arm: Arm, searched: dict[str, float], report: Report) -> dict[str, Any]:
         """Fit on train without validation, stop early; the lowest validation RMSE and the epoch it came at.
@@ -50,7 +53,7 @@ class Fitter:
         from torchsse.recsys import DivergedError
 
         started = time.perf_counter()
-        model = self._model(arm, searched, self.settings.seed, self.settings.epochs, self.settings.patience)
+        model = self._model(arm, searched, self.learn, self.settings.seed, self.settings.epochs, self.settings.patience)
         curve: list[dict[str, Any]] = []
         # A fit that diverges has no value, however good an early epoch was.
         with contextlib.suppress(DivergedError):
@@ -58,7 +61,7 @@ class Fitter:
             curve = model.history_
         best = min(curve, key=lambda row: float(row["validation_rmse"]), default=None)
         return {
-            "params": arm.params(searched),
+            "params": jsonable(arm.params(searched)),
             "searched": searched,
             "value": None if best is None else float(best["validation_rmse"]),
             "epoch": None if best is None else int(best["epoch"]),
@@ -73,7 +76,7 @@ class Fitter:
         self, arm: Arm, searched: dict[str, float], epochs: int, seed: int, report: Report
     ) -> MatrixFactorization:
         """Fit on the whole of train for a given number of epochs."""
-        model = self._model(arm, searched, seed, epochs, None)
+        model = self._model(arm, searched, self.data.train, seed, epochs, None)
         self._fit(model, epochs, report, self.data.train, None)
         return model
 
@@ -82,13 +85,24 @@ class Fitter:
         return model.predict(self.data.test.raw_users, self.data.test.raw_items)
 
     def _model(
-        self, arm: Arm, searched: dict[str, float], seed: int, epochs: int, patience: int | None
+        self,
+        arm: Arm,
+        searched: dict[str, float],
+        train: Ratings,
+        seed: int,
+        epochs: int,
+        patience: int | None,
     ) -> MatrixFactorization:
         from torchsse.recsys import MatrixFactorization
 
         settings: dict[str, Any] = {"learning_rate": self.settings.learning_rate, **arm.params(searched)}
-        if arm.graphs:
+        if arm.graphs == "given":
             settings |= {"user_graph": self.data.user_graph, "item_graph": self.data.item_graph}
+        elif arm.graphs == "cooccurrence":
+            # from what this fit learns from: never from the validation part of a trial
+            settings["user_graph"], settings["item_graph"] = self._neighbours.graphs(
+                train, int(settings.pop("neighbours"))
+            )
         return MatrixFactorization(
             factors=self.settings.factors,
             epochs=epochs,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchsse.errors import ConfigError
+from torchsse.experiments.files import jsonable
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
@@ -123,7 +124,7 @@ def config_of(settings: CompareSettings, arms: tuple[Arm, ...], data: CompareDat
             arm.name: {
                 "space": {name: [r.low, r.high, "log" if r.log else "linear"] for name, r in arm.space.items()},
                 "defaults": arm.defaults,
-                "fixed": arm.fixed,
+                "fixed": jsonable(arm.fixed),
                 "graphs": arm.graphs,
             }
             for arm in arms

@@ -15,16 +15,21 @@ __all__ = ["Range", "Space", "space_from_unit"]
 class Range:
     """A closed interval that a setting is searched in, uniformly on its own scale or on the log scale.
 
+    With `integer`, values are rounded to whole numbers.
+
     Raises:
         ConfigError: if low is not below high, either is not finite, or a log range does not start above 0.
 
     >>> Range(0.001, 0.1, log=True).at(0.5)
     0.01
+    >>> Range(2, 20, log=True, integer=True).at(0.5)
+    6.0
     """
 
     low: float
     high: float
     log: bool = False
+    integer: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
@@ -42,7 +47,8 @@ class Range:
 
     def clip(self, value: float) -> float:
         """Rounded to six significant digits (a setting a person can copy) and kept inside the range."""
-        return min(max(float(f"{value:.6g}"), self.low), self.high)
+        rounded = float(round(value)) if self.integer else float(f"{value:.6g}")
+        return min(max(rounded, self.low), self.high)
 
 
 Space = Mapping[str, Range]

@@ -22,8 +22,9 @@ _STYLE: dict[str, tuple[str, Any]] = {
     "sse-se": ("#0072B2", "-"),
     "sse-se+dropout": ("#56B4E9", (0, (5, 1.5))),
     "sse-graph": ("#D55E00", "-"),
+    "sse-cooccurrence": ("#009E73", "-"),
 }
-_SPARE = ("#009E73", "#CC79A7", "#F0E442")
+_SPARE = ("#CC79A7", "#F0E442")
 
 
 def write_figures(document: dict[str, Any], out: Path) -> list[Path]:
