@@ -68,7 +68,7 @@ def test_compare(files: Path, tmp_path: Path) -> None:
         assert name in done.stdout
     assert "SSE " in done.stdout
     assert "2 cold" in done.stdout
-    assert "21 fits, 2 at a time" in done.stderr
+    assert "25 fits, 2 at a time" in done.stderr
     assert "torchsse recommend" in done.stdout
     assert run("recommend", out / "model", "--user", 7).exit_code == 0
     measured = json.loads(run("evaluate", out / "model", files / "test.csv", "--json").stdout)
@@ -78,7 +78,7 @@ def test_compare(files: Path, tmp_path: Path) -> None:
     for name in ("report.md", "learning_curves.png", "learning_curves.svg", "differences.png", "journal.jsonl"):
         assert (out / name).stat().st_size > 0
     again = run(*command, "--edge-weight", "weight", "--jobs", 1, "--out", out)
-    assert "21 of them done before" in again.stderr
+    assert "25 of them done before" in again.stderr
     assert again.stdout.splitlines()[:9] == done.stdout.splitlines()[:9]
     other = run(*command, "--jobs", 2, "--out", out)
     assert other.exit_code == 1

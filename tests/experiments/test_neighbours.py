@@ -1,0 +1,98 @@
+"""The graphs of `sse-cooccurrence` come from the ratings that a fit learns from, and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from torchsse.data import Ratings, split
+from torchsse.data.synthetic import planted_clusters
+from torchsse.experiments.arms import standard_arms
+from torchsse.experiments.fitting import Fitter
+from torchsse.experiments.neighbours import Neighbours, cooccurrence_graphs
+from torchsse.experiments.settings import CompareData, CompareSettings
+from torchsse.graph import Graph
+
+ARM = standard_arms(biases=True)[-1]
+SETTINGS = CompareSettings(factors=4, epochs=2, trials=1, seeds=1)
+
+
+class Recorder(Neighbours):
+    """Remembers what graphs were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[Ratings, int]] = []
+
+    def graphs(self, train: Ratings, k: int) -> tuple[Graph, Graph]:
+        self.asked.append((train, k))
+        return super().graphs(train, k)
+
+
+def make() -> tuple[Fitter, Recorder]:
+    ratings, _ = planted_clusters(num_users=60, num_items=40, num_ratings=1200, num_clusters=4, seed=1)
+    train, test = split.per_user(ratings, 0.2, seed=0)
+    learn, validation = split.per_user(train, 0.1, seed=0)
+    recorder = Recorder()
+    return Fitter(CompareData(train, test), SETTINGS, learn, validation, recorder), recorder
+
+
+def test_a_trial_never_sees_the_validation_part() -> None:
+    fitter, recorder = make()
+    record = fitter.trial(ARM, dict(ARM.defaults), lambda _: False)
+    assert [part is fitter.learn for part, _ in recorder.asked] == [True]
+    assert recorder.asked[0][1] == 4
+    assert record["params"]["rho_item"] == "inf"
+    assert record["params"]["neighbours"] == 4
+
+
+def test_a_final_fit_uses_the_whole_of_train() -> None:
+    fitter, recorder = make()
+    model = fitter.final(ARM, dict(ARM.defaults), 2, 0, lambda _: False)
+    assert [part is fitter.data.train for part, _ in recorder.asked] == [True]
+    assert model.item_graph is recorder.graphs(fitter.data.train, 4)[1]
+
+
+def test_control_arms_without_cooccurrence_ask_for_no_graph() -> None:
+    fitter, recorder = make()
+    plain = standard_arms(biases=True)[0]
+    fitter.trial(plain, dict(plain.defaults), lambda _: False)
+    assert recorder.asked == []
+
+
+def test_graphs_against_jaccard_by_hand() -> None:
+    ratings = Ratings.from_arrays(list("aabbbcc"), [1, 2, 1, 2, 3, 2, 3], [0.0, 5, 4, 3, 2, 1, 5])
+    seen = [set("ab"), set("abc"), set("bc")]
+    jaccard = [[len(x & y) / len(x | y) for y in seen] for x in seen]
+    nearest = {
+        frozenset((i, max((j for j in range(3) if j != i), key=lambda j: (jaccard[i][j], -j)))) for i in range(3)
+    }
+    src, dst, _ = cooccurrence_graphs(ratings, 1)[1].edges()
+    assert {frozenset(pair) for pair in zip(src.tolist(), dst.tolist())} == nearest
+
+
+def test_a_rating_of_zero_is_a_rating() -> None:
+    ratings = Ratings.from_arrays([1, 1, 2, 2], [7, 8, 7, 8], [0.0, 1.0, 0.0, 2.0])
+    assert cooccurrence_graphs(ratings, 1)[1].num_edges == 2
+
+
+def test_graphs_do_not_depend_on_the_values() -> None:
+    fitter, _ = make()
+    train = fitter.data.train
+    other = replace(train, ratings=np.ascontiguousarray(train.values[::-1]))
+    for mine, theirs in zip(cooccurrence_graphs(train, 3), cooccurrence_graphs(other, 3)):
+        assert mine.indices.tolist() == theirs.indices.tolist()
+
+
+def test_graphs_are_made_once() -> None:
+    fitter, recorder = make()
+    first = recorder.graphs(fitter.learn, 3)
+    assert recorder.graphs(fitter.learn, 3) is first
+    assert recorder.graphs(fitter.learn, 2) is not first
+
+
+@pytest.mark.parametrize("value", [2.4, 19.6, 7.5])
+def test_neighbours_are_whole(value: float) -> None:
+    assert ARM.space["neighbours"].clip(value).is_integer()
