@@ -69,7 +69,7 @@ def _cooccurrence(plain: dict[str, Range], plain_at: dict[str, float]) -> Arm:
         "sse-cooccurrence",
         plain
         | {"p0_user": Range(0.0002, 0.2, log=True), "p0_item": Range(0.005, 0.8, log=True)}
-        | {"neighbours": Range(2, 20, log=True, integer=True)},
+        | {"neighbours": Range(1, 20, log=True, integer=True)},
         plain_at | {"p0_user": 0.001, "p0_item": 0.2, "neighbours": 4.0},
         fixed={"rho_user": math.inf, "rho_item": math.inf},
         graphs="cooccurrence",
