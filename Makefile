@@ -40,10 +40,11 @@ check: $(STAMP) ## formatter, linter, strict types, house rules, fast tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow' $(ARGS)
 
 bench: $(STAMP) ## speed against peers and physical limits: ratios, written to benchmarks/results
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(STAMP) ## run every example in the docs and docstrings
-	@$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' src/torchsse docs README.md $(ARGS)
+docs: $(STAMP) ## run every example in README, docs and docstrings
+	@$(BIN)/python -m pytest tests/test_docs.py --doctest-modules src/torchsse $(ARGS)
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) build dist out .pytest_cache .mypy_cache .ruff_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -121,3 +122,51 @@ def test_kernels_release_the_gil_and_have_one_signature() -> None:
     assert len(mf.score().signatures) == 1
     with pytest.raises(TypeError):
         mf.score()(np.zeros(3))
+
+
+FAMILY = """
+import contextlib, sys
+from numba import types
+from torchsse.recsys.kernels import cache
+
+def member(width):
+    def times(x):
+        total = 0
+        for _ in range(x):
+            total += width
+        return total
+    return cache.compiled(f"times_{width}", times, types.int64(types.int64))
+
+if "--shared-names" in sys.argv:
+    cache._unique_symbols = lambda name: contextlib.nullcontext(True)
+kernels = [member(int(width)) for width in sys.argv[1].split(",")]
+if "--names" in sys.argv:
+    print(*(next(iter(k.overloads.values())).fndesc.mangled_name for k in kernels))
+else:
+    print(*(k(10) for k in kernels))
+"""
+
+
+def family(cache_folder: Path, *words: str) -> list[str]:
+    # numba writes its fast-math flags, a set, into the names: one hash seed makes their order, and a clash, certain
+    environment = {**os.environ, "TORCHSSE_CACHE": str(cache_folder), "PYTHONHASHSEED": "0"}
+    run = subprocess.run([sys.executable, "-c", FAMILY, *words], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.split()
+
+
+@pytest.mark.slow
+def test_kernels_compiled_by_two_processes_keep_apart_in_a_third(tmp_path: Path) -> None:
+    """numba would give both the same symbol, and the linker the code of one for the other."""
+    assert family(tmp_path, "3") == ["30"]
+    assert family(tmp_path, "5") == ["50"]
+    assert family(tmp_path, "3,5") == ["30", "50"]
+    assert family(tmp_path, "5,3") == ["50", "30"]
+    first, second = (family(tmp_path / width, width, "--names") for width in "35")
+    assert first != second
+
+
+@pytest.mark.slow
+def test_control_numba_alone_repeats_names(tmp_path: Path) -> None:
+    first, second = (family(tmp_path / width, width, "--names", "--shared-names") for width in "35")
+    assert first == second

@@ -9,6 +9,7 @@ the same thing, each by an atomic rename.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import stat
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +25,11 @@ from typing import TYPE_CHECKING, Any
 import llvmlite  # type: ignore[import-untyped]
 import numba
 from llvmlite import binding as llvm
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["MATH", "cache_directory", "compiled", "source_key"]
 
@@ -143,15 +146,35 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
             log.debug("kernel cache %s cannot be written", self.cache_path, exc_info=True)
 
 
+@contextmanager
+def _unique_symbols(name: str) -> Iterator[bool]:
+    """Number what numba compiles in here from a start of its own for each kernel; False if numba moved its counter.
+
+    numba names machine code after the function and a counter of the process. Kernels of two widths, compiled by two
+    processes and loaded from the cache by a third, would carry the same names, and the linker would take the code of
+    one for the other: wrong numbers, or a crash.
+    """
+    previous = getattr(FunctionIdentity, "_unique_ids", None)
+    if previous is None:
+        yield False
+        return
+    digest = hashlib.sha256(f"{_key()} {name}".encode()).digest()
+    FunctionIdentity._unique_ids = itertools.count(int.from_bytes(digest[:6]) << 16)
+    try:
+        yield True
+    finally:
+        FunctionIdentity._unique_ids = previous
+
+
 def compiled(name: str, function: Callable[..., Any], signature: Any) -> Callable[..., Any]:
     """Compile `function` for one `signature`, or load it from the cache; the result releases the GIL.
 
     `name` must be unique in this room and include whatever the function closes over (such as a width). The first
     compilation on a machine is reported by the logger ``torchsse.kernels`` at level INFO.
     """
-    with _lock:
+    with _lock, _unique_symbols(name) as unique:
         dispatcher = numba.njit(nogil=True, **MATH)(function)
-        directory = cache_directory()
+        directory = cache_directory() if unique else None
         if directory is not None:
             try:
                 dispatcher._cache = _KernelCache(function, directory / _key() / name)
