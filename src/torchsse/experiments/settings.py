@@ -46,7 +46,7 @@ class CompareSettings:
     patience: int = 30
     learning_rate: float = 0.02
     learning_rate_decay: float | None = None
-    trials: int = 30
+    trials: int = 60
     seeds: int = 5
     seed: int = 0
     validation_fraction: float = 0.1
