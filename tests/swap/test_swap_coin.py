@@ -17,7 +17,7 @@ from torchsse.errors import ConfigError
 from torchsse.modules.sse import SSE
 from torchsse.swap import Coin, swap
 from torchsse.swap.coin import COIN_RANGE
-from torchsse.swap.cpu import _BLOCK, _DENSE, _dense, _gaps, coin_positions
+from torchsse.swap.cpu import _BLOCK, _DENSE, _SHORT, _dense, _gaps, coin_positions
 from torchsse.swap.plain import swap_plain
 
 ALPHA = 1e-6
@@ -25,7 +25,7 @@ WIDTH = 8  # coins in a pattern; all 2^8 patterns are counted
 
 
 def positions(found: object) -> np.ndarray:
-    parts = [part.numpy() for part in found]  # type: ignore[attr-defined]
+    parts = list(found)  # type: ignore[call-overload]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
@@ -73,6 +73,35 @@ def test_coins_of_many_short_inputs_are_independent(p0: float) -> None:
     sse, ids = SSE(2, p0), torch.zeros(WIDTH, dtype=torch.int64)
     fallen = torch.stack([swap(ids, sse) for _ in range(12_000)]).numpy().reshape(-1)
     assert pattern_p(fallen, p0) > ALPHA
+
+
+@pytest.mark.parametrize("count", [WIDTH * 100, _SHORT, _SHORT + WIDTH])
+@pytest.mark.parametrize("p0", [0.01, 0.3])
+def test_coins_of_inputs_on_both_sides_of_short(p0: float, count: int) -> None:
+    torch.manual_seed(14)
+    sse, ids = SSE(2, p0), torch.zeros(count, dtype=torch.int64)
+    fallen = torch.stack([swap(ids, sse) for _ in range(1_600_000 // count)]).numpy()
+    assert pattern_p(fallen.reshape(-1), p0) > ALPHA
+    assert stats.binomtest(int(fallen.sum()), fallen.size, p0).pvalue > ALPHA
+    # neighbours in time at one position, instead of neighbours in place
+    assert pattern_p(fallen[: len(fallen) // WIDTH * WIDTH].T.reshape(-1), p0) > ALPHA
+
+
+def test_control_coins_of_short_inputs() -> None:
+    """The same coins at every call, or coins of all ids tied together, must be seen."""
+    rng, calls, count = np.random.default_rng(1), 2000, WIDTH * 100
+    assert pattern_p((rng.random((calls, count)) < 0.3).astype(int).T.reshape(-1), 0.3) > ALPHA
+    frozen = np.tile(rng.random(count) < 0.3, (calls, 1)).astype(int)
+    assert pattern_p(frozen.T.reshape(-1), 0.3) <= ALPHA
+    tied = np.repeat(rng.random((calls, 1)) < 0.3, count, axis=1).astype(int)
+    assert pattern_p(tied.reshape(-1), 0.3) <= ALPHA
+
+
+def test_short_inputs_take_a_coin_for_every_id() -> None:
+    """One random integer an id: two calls of n use as much of the generator as one of 2n."""
+    halves, whole = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
+    found = [positions(coin_positions(_SHORT // 2, 0.01, halves)) + start for start in (0, _SHORT // 2)]
+    np.testing.assert_array_equal(np.concatenate(found), positions(coin_positions(_SHORT, 0.01, whole)))
 
 
 def test_control_dependent_coins_fail() -> None:

@@ -88,10 +88,32 @@ def test_large_input_takes_the_blocked_copy() -> None:
 
 
 def test_a_kept_output_survives_its_source() -> None:
-    out = checked_copy(torch.arange(10**6), 10**6)
+    out, _ = checked_copy(torch.arange(10**6), 10**6)
     garbage = [np.full(10**6, -1) for _ in range(3)]
     assert torch.equal(out, torch.arange(10**6))
     assert len(garbage) == 3
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 5), (2, 100_000)])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_checked_copy_is_one_fresh_memory_seen_twice(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    ids = torch.ones(shape, dtype=dtype)
+    copy, flat = checked_copy(ids, 2)
+    assert copy.shape == ids.shape
+    assert copy.dtype == dtype
+    assert flat.shape == (ids.numel(),)
+    flat[...] = 7
+    assert bool((copy == 7).all())
+    assert bool((ids == 1).all())
+
+
+@pytest.mark.parametrize("count", [5, 100_000])
+def test_the_output_of_inference_mode_may_be_written_to(count: int) -> None:
+    sse, ids = SSE(SIZE, 0.5), torch.zeros(count, dtype=torch.int64)
+    with torch.inference_mode():
+        out = swap(ids, sse)
+        out += 1
+    assert int(out.min()) == 1
 
 
 @pytest.mark.parametrize("count", [5, 100_000])

@@ -41,9 +41,9 @@ def plain(sse: SSE) -> Swapper:
     return lambda ids: swap_plain(ids, sse.law, sse.coin(ids.device), None)
 
 
-def p_value(swap_ids: Swapper, law: np.ndarray, draws: int = DRAWS, seed: int = 7) -> float:
+def p_value(swap_ids: Swapper, law: np.ndarray, draws: int = DRAWS, seed: int = 7, block: int = 1 << 20) -> float:
     torch.manual_seed(seed)
-    return chi_square_p(draw_counts(swap_ids, len(law), draws), law)
+    return chi_square_p(draw_counts(swap_ids, len(law), draws, block), law)
 
 
 @pytest.mark.slow
@@ -63,10 +63,50 @@ def test_other_p0(name: str, p0: float) -> None:
 
 
 @pytest.mark.parametrize("name", cases())
+def test_many_short_inputs(name: str) -> None:
+    """A batch of ids a call, as in training: a coin for every id, and few replaced at once."""
+    setting = cases()[name]
+    sse = setting.sse()
+    assert p_value(lambda ids: swap(ids, sse), dense_law(setting), 10**6, block=2000) > ALPHA
+
+
+@pytest.mark.parametrize("name", ["complete, excluded", "graph, weights, excluded", "graph", "walk"])
+def test_control_many_short_inputs(name: str) -> None:
+    """A p0 off by 5 % is seen, also in pieces."""
+    setting = cases()[name]
+    sse = setting.but(p0=1.05 * setting.p0).sse()
+    assert p_value(lambda ids: swap(ids, sse), dense_law(setting), 10**6, block=2000) <= ALPHA
+
+
+@pytest.mark.parametrize("name", cases())
 def test_law_draw_is_the_law_given_the_coin(name: str) -> None:
     setting = cases()[name]
     law = setting.sse().law
     assert p_value(law.draw, given_the_coin(setting), 4 * 10**5) > ALPHA
+
+
+@pytest.mark.parametrize("name", cases())
+def test_arrays_and_tensors_draw_alike(name: str) -> None:
+    law, ids = cases()[name].sse().law, torch.arange(40).repeat(250)
+    want = law.jump(ids, torch.Generator().manual_seed(3))
+    found = law.jump(ids.numpy(), torch.Generator().manual_seed(3))
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, want.numpy())
+    assert (found != law.jump(ids.numpy(), torch.Generator().manual_seed(4))).any()
+    torch.manual_seed(3)
+    np.testing.assert_array_equal(law.jump(ids.numpy()), found)  # the default generator, which checkpointing replays
+
+
+@pytest.mark.parametrize(("rho", "seed"), [(1 + 1e-4, 1), (3.0, 2), (2e3, 3), (1e7, 4)])
+def test_one_integer_serves_the_coin_and_the_pick(rho: float, seed: int) -> None:
+    """Few links, many links, and rows of very different degrees: the joint law of both parts of the mixture."""
+    setting = Setting(40, 1.0, edges=random_edges(40, 150, seed, weighted=False), rho=rho, exclude=(4,))
+    assert p_value(setting.sse().law.draw, dense_law(setting), 10**6) > ALPHA
+
+
+def test_control_one_integer() -> None:
+    setting = Setting(40, 1.0, edges=random_edges(40, 150, 2, weighted=False), rho=3.0, exclude=(4,))
+    fails(setting.but(rho=3.5).sse().law.draw, setting)
 
 
 @pytest.mark.slow

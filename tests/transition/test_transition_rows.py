@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from law_oracle import Setting, cases, dense_law, dense_weights, given_the_coin, random_edges
 
 from torchsse.errors import ConfigError, IdRangeError, IdTypeError
+from torchsse.graph import Graph
 from torchsse.modules.sse import SSE
 from torchsse.transition import CompleteLaw, GraphLaw, Walk, base, build_law
 from torchsse.transition.rows import find, row_cumulative
@@ -129,6 +131,33 @@ def test_link_is_the_neighbours_share() -> None:
     assert isinstance(law, GraphLaw)
     sums = dense_weights(setting).sum(axis=1)
     np.testing.assert_allclose(law.link, 6 * sums / (6 * sums + 28), atol=EXACT)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, setting in cases().items() if "graph" in name and setting.rho != math.inf]
+)
+def test_threshold_of_the_draw_is_link(name: str) -> None:
+    law = cases()[name].sse().law
+    assert isinstance(law, GraphLaw)
+    assert not {"link", "weight_sum"} & set(vars(law))  # made for the table, not kept
+    threshold = law._tables.like(np.arange(40))["threshold"]
+    assert threshold.dtype == np.int64
+    np.testing.assert_allclose(threshold / 2**62, law.link, rtol=1e-15, atol=0)
+    assert not threshold[law.graph.degree() == 0].any()
+
+
+def test_draws_read_plain_arrays_of_a_mapped_graph(tmp_path: Path) -> None:
+    setting = cases()["graph, weights"]
+    graph = setting.graph()
+    assert graph is not None
+    graph.save(tmp_path / "graph")
+    law = build_law(40, Graph.load(tmp_path / "graph", mmap=True), 30.0)
+    ids = np.arange(40).repeat(50)
+    tables = law._tables.like(ids)  # type: ignore[attr-defined]
+    assert all(type(table) is np.ndarray for table in tables.values())
+    assert not tables["indices"].flags.writeable
+    want = setting.sse().law.jump(ids, torch.Generator().manual_seed(0))
+    np.testing.assert_array_equal(law.jump(ids, torch.Generator().manual_seed(0)), want)
 
 
 def test_directed_row_is_the_edges_out() -> None:

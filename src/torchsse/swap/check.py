@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,23 +28,22 @@ def checked_ids(ids: object) -> Tensor:
     return ids
 
 
-def checked_copy(ids: Tensor, num_embeddings: int) -> Tensor:
-    """A fresh contiguous copy of CPU `ids`, each checked to be in 0 .. num_embeddings - 1.
+def checked_copy(ids: Tensor, num_embeddings: int) -> tuple[Tensor, np.ndarray[Any, Any]]:
+    """A fresh contiguous copy of CPU `ids`, each checked to be in 0 .. num_embeddings - 1, and its memory as an array.
 
-    One pass: a negative id is a huge unsigned number, so one maximum per block checks both ends.
+    The array is flat. One pass: a negative id is a huge unsigned number, so one maximum per block checks both ends.
 
     Raises:
         IdRangeError: names the first id outside, and where it is.
     """
-    if not ids.numel():
-        return torch.empty(ids.shape, dtype=ids.dtype)
-    source = ids.detach().contiguous()
-    values = source.numpy().reshape(-1)
-    unsigned = values.view(_UNSIGNED[ids.dtype])
-    if values.nbytes <= _BLOCK:
-        if int(unsigned.max()) >= num_embeddings:
+    if ids.numel() * ids.itemsize <= _BLOCK:
+        whole = ids.clone(memory_format=torch.contiguous_format)
+        flat = whole.numpy().reshape(-1)
+        if flat.size and int(flat.view(_UNSIGNED[ids.dtype]).max()) >= num_embeddings:
             _raise_outside(ids, num_embeddings)
-        return source.clone() if source.data_ptr() == ids.data_ptr() else source
+        return whole, flat
+    values = ids.contiguous().numpy().reshape(-1)
+    unsigned = values.view(_UNSIGNED[ids.dtype])
     copy = np.empty(values.shape, values.dtype)
     step = _BLOCK // values.itemsize
     for start in range(0, len(values), step):
@@ -50,7 +51,7 @@ def checked_copy(ids: Tensor, num_embeddings: int) -> Tensor:
         if int(unsigned[block].max()) >= num_embeddings:
             _raise_outside(ids, num_embeddings)
         copy[block] = values[block]
-    return torch.from_numpy(copy).view(ids.shape)
+    return torch.from_numpy(copy).view(ids.shape), copy
 
 
 def _raise_outside(ids: Tensor, num_embeddings: int) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchsse.errors import ConfigError, IdRangeError, IdTypeError
 from torchsse.transition.active import ActiveSet
+from torchsse.transition.picks import Flat
 
 __all__ = ["MAX_DENSE_BYTES", "Law"]
 
@@ -63,8 +64,12 @@ class Law(ABC):
         """(N,) bool: ids that cannot move: excluded, alone, without a neighbour where only neighbours are drawn."""
 
     @abstractmethod
-    def jump(self, ids: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw where each id goes, given a coin of p0 * rate. `ids`: flat int64, all within the table."""
+    def jump(self, ids: Flat, generator: torch.Generator | None = None) -> Flat:
+        """Draw where each id goes, given a coin of p0 * rate.
+
+        `ids`: flat int64, all within the table; a tensor, or a numpy array, which the eager CPU path passes. Both give
+        the same draw for the same state of torch's generator. The result may be `ids` itself, or of int32.
+        """
 
     @abstractmethod
     def _row(self, j: int) -> Array:

@@ -6,30 +6,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from torchsse.transition.active import ActiveSet
 from torchsse.transition.base import Array, Law
-from torchsse.transition.picks import ints_like
+from torchsse.transition.picks import Flat, choose, ints_like, take
 from torchsse.transition.tables import DeviceTables
 
 __all__ = ["CompleteLaw", "other_active"]
 
 
-def other_active(ids: Tensor, ints: Tensor, count: int, tables: dict[str, Tensor]) -> Tensor:
+def other_active(ids: Flat, ints: Flat, count: int, tables: dict[str, Flat]) -> Flat:
     """An active id other than `ids`, uniform; excluded ids stay. Needs count >= 2.
 
     Drawing from count - 1 values and stepping over the own rank gives every other id the same chance in one draw.
     """
-    if "position" not in tables:
-        other = ints % (count - 1)
-        return other + (other >= ids)
-    rank = tables["position"].index_select(0, ids)
     other = ints % (count - 1)
-    other = other + (other >= rank)
-    # an excluded id has rank -1: its `other` may reach count, one past the end
-    drawn = tables["active"].index_select(0, other.clamp(max=count - 1))
-    return torch.where(rank >= 0, drawn, ids)
+    if "position" not in tables:
+        return other + (other >= ids)
+    rank = take(tables["position"], ids)  # -1: excluded
+    return choose(rank >= 0, take(tables["active"], other + (other >= rank)), ids)
 
 
 class CompleteLaw(Law):
@@ -46,10 +41,10 @@ class CompleteLaw(Law):
     def stays(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         return ~self._active.mask() if self.num_active >= 2 else np.ones(self.num_embeddings, np.bool_)
 
-    def jump(self, ids: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def jump(self, ids: Flat, generator: torch.Generator | None = None) -> Flat:
         if self.num_active < 2:
             return ids
-        return other_active(ids, ints_like(ids, generator), self.num_active, self._tables.on(ids.device))
+        return other_active(ids, ints_like(ids, generator), self.num_active, self._tables.like(ids))
 
     def _row(self, j: int) -> Array:
         row = np.zeros(self.num_embeddings)

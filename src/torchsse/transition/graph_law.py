@@ -8,13 +8,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from torchsse.graph import Graph
 from torchsse.transition.active import ActiveSet
 from torchsse.transition.base import Array, Law
 from torchsse.transition.complete import other_active
-from torchsse.transition.picks import ints_like, pick_equal, pick_weighted, row_span, uniforms_like
+from torchsse.transition.picks import (
+    INT_RANGE,
+    Flat,
+    choose,
+    ints_like,
+    pick_equal,
+    pick_weighted,
+    row_span,
+    take,
+    uniforms_like,
+)
 from torchsse.transition.rows import find, row_cumulative, row_ends
 from torchsse.transition.tables import DeviceTables
 
@@ -28,8 +37,8 @@ class GraphLaw(Law):
     neighbour in proportion to w with probability `link[j]` = (rho - 1) W_j / ((rho - 1) W_j + n - 1), else any other
     active id. rho = inf: neighbours only; an id without an active neighbour stays.
 
-    A draw is O(1) where all weights are equal, else O(log degree); the tables are the graph's own plus, with weights,
-    one float64 an edge.
+    A draw is O(1) where all weights are equal, else O(log degree). The tables are the graph's own, plus for finite rho
+    one int64 a row (link[j] in units of 2^-62), plus with weights one float64 an edge.
 
     Attributes:
         graph: the graph over the active ids; edges that touch an excluded id are gone.
@@ -47,23 +56,26 @@ class GraphLaw(Law):
         equal = weights is None or bool(np.all(weights == weights.dtype.type(self.equal_weight)))
         self.cumulative = None if equal or weights is None else row_cumulative(self.graph.indptr, weights)
         self._steps = (max(1, int(self.graph.degree().max(initial=0))) - 1).bit_length()
-        # For the draw, since traced code must touch neither numpy arrays nor floats (which a dynamic graph makes
-        # symbols of): plain bools, and (rho - 1) times the common weight as a tensor.
+        # For the draw, since traced code must touch neither numpy arrays nor floats: plain bools.
         self._weighted = self.cumulative is not None
         self._neighbours_only = math.isinf(rho)
-        odds = (rho - 1.0) * (1.0 if self._weighted else self.equal_weight)
+        # link as an integer threshold, 0 for a row without edges; computed without keeping link and weight_sum
+        threshold = np.rint(self._links(self._weight_sums()) * float(INT_RANGE)).astype(np.int64)
         self._tables = DeviceTables(
             active=active.ids,
             position=active.position,
             indptr=self.graph.indptr,
             indices=self.graph.indices,
             cumulative=self.cumulative,
-            odds=np.array([odds]),
+            threshold=None if self._neighbours_only else threshold,
         )
 
     @cached_property
     def weight_sum(self) -> Array:
         """(N,) float64: W_j, the sum of the weights of j's active neighbours."""
+        return self._weight_sums()
+
+    def _weight_sums(self) -> Array:
         if self.cumulative is None:
             return np.asarray(self.graph.degree() * self.equal_weight, np.float64)
         return row_ends(self.graph.indptr, self.cumulative)
@@ -71,12 +83,16 @@ class GraphLaw(Law):
     @cached_property
     def link(self) -> Array:
         """(N,) float64: probability that a replaced id goes to a neighbour; 0 for an id that stays."""
+        return self._links(self.weight_sum)
+
+    def _links(self, weight_sum: Array) -> Array:
+        linked = weight_sum > 0
         if math.isinf(self.rho):
-            return np.asarray(self.weight_sum > 0, np.float64)
+            return np.asarray(linked, np.float64)
         link: Array = np.zeros(self.num_embeddings)
-        linked = self.weight_sum > 0
+        # (rho - 1) W may overflow to inf: the quotient is then 0 and every draw goes to a neighbour, as it should
         with np.errstate(over="ignore"):
-            link[linked] = 1.0 / (1.0 + (self.num_active - 1) / ((self.rho - 1.0) * self.weight_sum[linked]))
+            link[linked] = 1.0 / (1.0 + (self.num_active - 1) / ((self.rho - 1.0) * weight_sum[linked]))
         return link
 
     @property
@@ -85,29 +101,23 @@ class GraphLaw(Law):
             return np.asarray(self.weight_sum <= 0)
         return ~self._active.mask() if self.num_active >= 2 else np.ones(self.num_embeddings, np.bool_)
 
-    def jump(self, ids: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def jump(self, ids: Flat, generator: torch.Generator | None = None) -> Flat:
         if self.num_active < 2:
             return ids
-        tables = self._tables.on(ids.device)
+        tables = self._tables.like(ids)
         start, count = row_span(tables["indptr"], ids)
-        has_edges = count > 0
         ints = ints_like(ids, generator)
         if not self._weighted:
-            edges = tables["indices"].shape[0]
-            edge = pick_equal(start, count, ints, edges)
-            weight = count.to(torch.float64)
+            edge = pick_equal(start, count, ints, tables["indices"].shape[0])
         else:
             edge = pick_weighted(tables["cumulative"], start, count, uniforms_like(ids, generator), self._steps)
-            last = (start + count - 1).clamp(min=0)
-            weight = tables["cumulative"].index_select(0, last)
-        neighbour = tables["indices"].index_select(0, edge).to(torch.int64)
+        neighbour = take(tables["indices"], edge)
         if self._neighbours_only:
-            return torch.where(has_edges, neighbour, ids)
-        # (rho - 1) W may overflow to inf: the quotient is then 0 and every draw goes to a neighbour, as it should
-        link = 1.0 / (1.0 + (self.num_active - 1) / (tables["odds"] * weight))
-        to_neighbour = has_edges & (uniforms_like(ids, generator) < link)
-        # `ints` serves both alternatives: only one of them is used, chosen independently of it
-        return torch.where(to_neighbour, neighbour, other_active(ids, ints, self.num_active, tables))
+            return choose(count > 0, neighbour, ids)
+        # `ints` serves the coin and what it chooses: the 2^62 integers are dealt out to the ids, each of which gets
+        # its probability to within 2^-62. Cut by the threshold, and within each part by a modulus.
+        to_neighbour = ints < take(tables["threshold"], ids)
+        return choose(to_neighbour, neighbour, other_active(ids, ints, self.num_active, tables))
 
     def _row(self, j: int) -> Array:
         row = np.zeros(self.num_embeddings)

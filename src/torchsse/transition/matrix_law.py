@@ -11,7 +11,7 @@ from torch import Tensor
 from torchsse.errors import ConfigError
 from torchsse.transition.active import ActiveSet
 from torchsse.transition.base import Array, Law
-from torchsse.transition.picks import pick_weighted, row_span, uniforms_like
+from torchsse.transition.picks import Flat, pick_weighted, row_span, take, uniforms_like
 from torchsse.transition.rows import find, row_cumulative, row_ends
 from torchsse.transition.tables import DeviceTables
 
@@ -58,13 +58,13 @@ class MatrixLaw(Law):
     def stays(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         return np.asarray(self._leave == 0.0)
 
-    def jump(self, ids: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def jump(self, ids: Flat, generator: torch.Generator | None = None) -> Flat:
         if not self._moves:
             return ids
-        tables = self._tables.on(ids.device)
+        tables = self._tables.like(ids)
         start, count = row_span(tables["indptr"], ids)
         entry = pick_weighted(tables["cumulative"], start, count, uniforms_like(ids, generator), self._steps)
-        return tables["indices"].index_select(0, entry).to(torch.int64)
+        return take(tables["indices"], entry)
 
     def _given_the_coin(self, flat: Tensor, generator: torch.Generator | None) -> Tensor:
         fallen = uniforms_like(flat, generator) < self._tables.on(flat.device)["rate"]

@@ -1,4 +1,4 @@
-"""Copies of numpy tables as torch tensors, one per device, made when first needed.
+"""Numpy tables, and copies of them as torch tensors, one per device, made when first needed.
 
 They are no buffers: `.to(bfloat16)` must not touch them, state dicts must not hold them, DDP must not broadcast them.
 """
@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+
+from torchsse.transition.picks import Flat
 
 __all__ = ["DeviceTables", "as_tensor", "run_while_tracing"]
 
@@ -37,16 +39,20 @@ def as_tensor(array: np.ndarray[Any, Any]) -> Tensor:
 
 
 class DeviceTables:
-    """Named numpy arrays, handed out as tensors on the device of the ids. On the CPU the memory is shared."""
+    """Named numpy arrays, handed out as they are, or as tensors on a device. On the CPU the memory is shared."""
 
     def __init__(self, **arrays: np.ndarray[Any, Any] | None) -> None:
         # index_select refuses an empty table; one row that nothing reads keeps the ops the same for every graph.
         self._arrays = {
-            name: array if array.size else np.zeros(1, array.dtype)
+            name: np.asarray(array) if array.size else np.zeros(1, array.dtype)  # a plain array: np.memmap is slow
             for name, array in arrays.items()
             if array is not None
         }
         self._copies: dict[str, dict[str, Tensor]] = {}
+
+    def like(self, ids: Flat) -> dict[str, Flat]:
+        """The tables as what `ids` are: tensors on their device, or arrays."""
+        return self.on(ids.device) if isinstance(ids, Tensor) else self._arrays
 
     def on(self, device: torch.device) -> dict[str, Tensor]:
         """The tables on `device`. Traceable: a compiled graph takes them as inputs."""

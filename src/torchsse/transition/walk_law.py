@@ -7,12 +7,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from torchsse.graph import Graph
 from torchsse.transition.active import ActiveSet
 from torchsse.transition.base import Array, Law
-from torchsse.transition.picks import ints_like, pick_equal, pick_weighted, row_span, uniforms_like
+from torchsse.transition.picks import (
+    Flat,
+    choose,
+    ints_like,
+    pick_equal,
+    pick_weighted,
+    row_span,
+    take,
+    uniforms_like,
+)
 from torchsse.transition.rows import expand, row_cumulative, row_ends
 from torchsse.transition.tables import DeviceTables
 from torchsse.transition.walk import Walk
@@ -65,27 +73,27 @@ class WalkLaw(Law):
             return np.ones(self.num_embeddings, np.bool_)
         return np.asarray(self.graph.degree() == 0)
 
-    def jump(self, ids: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def jump(self, ids: Flat, generator: torch.Generator | None = None) -> Flat:
         if not self._moves:
             return ids
-        tables = self._tables.on(ids.device)
+        tables = self._tables.like(ids)
         here = ids
         for _ in range(self.walk.hops):
             step = self._step(here, tables, generator)
             if not self._always_moves:
                 chance = uniforms_like(ids, generator)
-                step = torch.where(chance < tables["stay"], here, step)
-                step = torch.where(chance < tables["restart"], ids, step)
+                step = choose(chance < tables["stay"], here, step)
+                step = choose(chance < tables["restart"], ids, step)
             here = step
         return here
 
-    def _step(self, here: Tensor, tables: dict[str, Tensor], generator: torch.Generator | None) -> Tensor:
+    def _step(self, here: Flat, tables: dict[str, Flat], generator: torch.Generator | None) -> Flat:
         start, count = row_span(tables["indptr"], here)
         if not self._weighted:
             edge = pick_equal(start, count, ints_like(here, generator), tables["indices"].shape[0])
         else:
             edge = pick_weighted(tables["cumulative"], start, count, uniforms_like(here, generator), self._steps)
-        return torch.where(count > 0, tables["indices"].index_select(0, edge).to(torch.int64), here)
+        return choose(count > 0, take(tables["indices"], edge), here)
 
     def ends(self, j: int) -> tuple[Array, Array]:
         """Where a walk from j may end, sorted int64 ids, and with what probability, float64."""
