@@ -157,6 +157,23 @@ def test_scores_of_a_wrong_shape() -> None:
         rank_all(lambda u: np.zeros(5, np.float32), None, [0], 2)
 
 
+def test_memory_does_not_grow_with_users_times_items() -> None:
+    """Blocks of 2 MiB, or 128 users; a control: one block of all users is seen at once."""
+    asked: list[int] = []
+
+    def scores(users: Any) -> Any:
+        asked.append(len(users))
+        return np.zeros((len(users), 3000), np.float32)
+
+    rank_all(scores, None, np.arange(2000), 2)
+    assert max(asked) * 3000 <= 1 << 19
+    rank_all(lambda u: scores(u)[:, :1], None, np.arange(2000), 2, block=2000)
+    assert max(asked) == 2000
+    asked.clear()
+    rank_all(lambda u: asked.append(len(u)) or np.zeros((len(u), 50_000), np.float32), None, np.arange(300), 2)
+    assert max(asked) == 128
+
+
 def test_no_users() -> None:
     assert rank_all(lambda u: np.zeros((len(u), 5)), csr_matrix((4, 5)), [], 2).shape == (0, 2)
 
