@@ -277,7 +277,7 @@ class BPR(Recommender):
         return scores
 
     def _score_users(self, users: Codes) -> Floats:
-        scores: Floats = self._factors.P[users] @ self._factors.Q.T
+        scores = self._factors.products(users)
         scores[~self._warm[users]] = 0.0
         if self.biases:
             scores += self._factors.bi

@@ -13,10 +13,8 @@ from torchsse.metrics import RANKING_METRICS
 from torchsse.recsys.als.loop import AlternatingWords, run_sweeps
 from torchsse.recsys.als.propagate import MAX_ENTRIES, Propagated, propagate
 from torchsse.recsys.als.solve import Penalty, Solver
-from torchsse.recsys.als.spread import spread
 from torchsse.recsys.base import Codes, Floats, Recommender
 from torchsse.recsys.factors import Factors
-from torchsse.recsys.graphs import table_law
 from torchsse.recsys.params import check_number
 from torchsse.recsys.ranking import RankingTest, evaluate_ranking
 from torchsse.recsys.training import Callback
@@ -156,20 +154,16 @@ class WeightedALS(AlternatingWords, Recommender):
             raise DataError(f"train: WeightedALS needs ratings above 0, got {seen.data.min():g}")
         users, items = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices.astype(np.int64)
         self._factors = Factors.initial(*seen.shape, self.factors, self.init_std, self.seed)
-        laws, dropped = [], {}
-        for table, ids, codes in (("user", ratings.user_ids, users), ("item", ratings.item_ids, items)):
-            graph, rho = getattr(self, f"{table}_graph"), getattr(self, f"rho_{table}")
-            counts = np.bincount(codes, minlength=len(ids))
-            law, dropped[table] = table_law(table, graph, rho, ids, counts, self.swap_unseen)
-            laws.append(spread(law, float(getattr(self, f"p0_{table}"))))
-            # no data, no reason to differ from 0
-            (self._factors.P if table == "user" else self._factors.Q)[counts == 0] = 0.0
+        counts = tuple(np.bincount(codes, minlength=size) for codes, size in zip((users, items), seen.shape))
+        laws = self._laws((ratings.user_ids, ratings.item_ids), (counts[0], counts[1]))
+        for table, count in zip((self._factors.P, self._factors.Q), counts):
+            table[count == 0] = 0.0  # no data, no reason to differ from 0
         extra, weighted = seen.copy(), seen.copy()
         extra.data = self.alpha * seen.data
         weighted.data = 1.0 + extra.data
         data = propagate(laws[0], extra, weighted, laws[1], "float32", self.max_entries)
         self._remember(ratings, users, items)
-        self.dropped_edges_, self.fill_in_ = dropped, data[0].entries / seen.nnz
+        self.fill_in_ = data[0].entries / seen.nnz
         solver = Solver(self.solver, self.cg_steps, "float32", self.num_threads)
         sweeper = WeightedSweeper(
             data, self._factors.P, self._factors.Q, self.factors, solver, self.regularization, weighted.data.sum()
@@ -194,8 +188,7 @@ class WeightedALS(AlternatingWords, Recommender):
         return tables.score(users, items, everyone, everything, 0.0, False) * ((users >= 0) & (items >= 0))
 
     def _score_users(self, users: Codes) -> Floats:
-        scores: Floats = self._factors.P[users] @ self._factors.Q.T
-        return scores
+        return self._factors.products(users)
 
     def evaluate(self, test: Any, ks: Sequence[int] = (1, 5, 10), exclude_seen: bool = True) -> dict[str, Any]:
         """Ranking metrics on held-out pairs, over all items: see `torchsse.recsys.ranking.evaluate_ranking`."""
