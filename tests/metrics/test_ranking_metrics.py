@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import coo_matrix, csr_matrix
 
@@ -48,6 +48,7 @@ def padded(lists: list[list[int]], width: int) -> np.ndarray[Any, Any]:
 USER = st.tuples(st.lists(st.integers(0, ITEMS - 1), unique=True), st.sets(st.integers(0, ITEMS - 1)))
 
 
+@settings(deadline=None)
 @given(st.lists(USER, min_size=1, max_size=6), st.sets(st.integers(1, ITEMS), min_size=1))
 def test_against_loops(users: list[tuple[list[int], set[int]]], cuts: set[int]) -> None:
     found = ranking_metrics(padded([u[0] for u in users], ITEMS), matrix([u[1] for u in users]), sorted(cuts))

@@ -17,7 +17,7 @@ from torchsse.data import Ratings
 from torchsse.errors import ConfigError, DataError, NotFittedError
 from torchsse.metrics import ranking_metrics
 from torchsse.recsys import MatrixFactorization
-from torchsse.recsys.ranking import RankingTest, evaluate_ranking, factor_scores, one_thread, rank_all
+from torchsse.recsys.ranking import RankingTest, _stored, evaluate_ranking, factor_scores, one_thread, rank_all
 from torchsse.recsys.topk import mask_seen, top_k
 
 # few different values, so that most rows have ties at the edge
@@ -271,6 +271,19 @@ def test_a_model_that_knows_the_answers_is_perfect(model: MatrixFactorization, r
     found = RankingTest(model, test, (1, 4)).run(lambda u: truth[u].copy())
     for name in ("hr@1", "ndcg@4", "map@4", "mrr@4"):
         assert found["means"][name] == 1.0
+
+
+@given(
+    st.sets(st.tuples(st.integers(0, 4), st.integers(0, 6))),
+    st.lists(st.tuples(st.integers(-1, 4), st.integers(-1, 6))),
+)
+def test_stored_pairs(pairs: set[tuple[int, int]], asked: list[tuple[int, int]]) -> None:
+    """Membership in a CSR whose rows are in no order, and -1 in none."""
+    ordered = sorted(pairs, key=lambda p: (p[0], -p[1]))
+    indptr = np.cumsum([0, *(sum(u == row for u, _ in ordered) for row in range(5))])
+    held = indptr.astype(np.int64), np.array([i for _, i in ordered], dtype=np.int32)
+    users, items = (np.array([pair[side] for pair in asked], dtype=np.int64) for side in (0, 1))
+    assert _stored(held, users, items, 7).tolist() == [pair in pairs for pair in asked]
 
 
 def test_evaluation_refuses(model: MatrixFactorization, ratings: Ratings) -> None:

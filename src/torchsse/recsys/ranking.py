@@ -136,4 +136,8 @@ def _stored(seen: Seen, users: Codes, items: Codes, num_items: int) -> npt.NDArr
     indptr, indices = seen
     keys = np.repeat(np.arange(len(indptr) - 1, dtype=np.int64) * num_items, np.diff(indptr)) + indices
     asked = np.where((users >= 0) & (items >= 0), users * num_items + items, -1)
-    return np.isin(asked, keys)
+    if not len(keys):
+        return np.zeros(len(asked), dtype=bool)
+    keys.sort()  # items need not be sorted within a user
+    found: npt.NDArray[np.bool_] = keys[np.minimum(np.searchsorted(keys, asked), len(keys) - 1)] == asked
+    return found
