@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from torchsse.data import Ratings
 from torchsse.errors import ConfigError, CorruptFileError, DataError, NotFittedError
 from torchsse.recsys import BPR, MatrixFactorization
+from torchsse.recsys.als.marginalized import MarginalizedMF
 from torchsse.recsys.base import Recommender
 
 ESTIMATORS: dict[str, Any] = {
@@ -25,6 +26,10 @@ ESTIMATORS: dict[str, Any] = {
     ),
     "mf-torch": lambda **words: MatrixFactorization(
         **{"factors": 8, "epochs": 6, "backend": "torch", "batch_size": 64, "p0_item": 0.1, **words}
+    ),
+    "marginalized": lambda **words: MarginalizedMF(**{"factors": 4, "epochs": 8, "p0_item": 0.05, **words}),
+    "marginalized-no-biases": lambda **words: MarginalizedMF(
+        **{"factors": 4, "epochs": 8, "p0_user": 0.05, "biases": False, "solver": "cholesky", **words}
     ),
     "bpr": lambda **words: BPR(**{"factors": 8, "epochs": 30, "p0_user": 0.05, "p0_item": 0.05, **words}),
     "bpr-biases": lambda **words: BPR(**{"factors": 8, "epochs": 30, "biases": True, "hard_negatives": True, **words}),

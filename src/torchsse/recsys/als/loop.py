@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from torchsse.recsys.als.solve import SOLVERS
+from torchsse.recsys.als.spread import Spread, spread
 from torchsse.recsys.factors import Factors
-from torchsse.recsys.graphs import check_graph_words
+from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.params import check_choice, check_integer, check_number
 from torchsse.recsys.training import Callback
+
+if TYPE_CHECKING:
+    from torchsse.data import IdMap
 
 __all__ = ["AlternatingWords", "Sweeper", "run_sweeps"]
 
@@ -34,6 +41,7 @@ class AlternatingWords:
     item_graph: Any
     rho_user: float | None
     rho_item: float | None
+    swap_unseen: bool
     patience: int | None
     num_threads: int
     seed: int
@@ -44,6 +52,7 @@ class AlternatingWords:
     history_: list[dict[str, Any]]
     best_epoch_: int
     stopped_: str | None
+    dropped_edges_: dict[str, int]
     _factors: Factors
 
     def _check_words(self) -> None:
@@ -58,6 +67,15 @@ class AlternatingWords:
         check_choice("solver", self.solver, SOLVERS)
         check_graph_words("user", self.user_graph, self.rho_user)
         check_graph_words("item", self.item_graph, self.rho_item)
+
+    def _laws(
+        self, ids: tuple[IdMap, IdMap], counts: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+    ) -> tuple[Spread, Spread]:
+        """The transition matrices of users and items; counts the edges that are dropped."""
+        user, dropped = table_law("user", self.user_graph, self.rho_user, ids[0], counts[0], self.swap_unseen)
+        item, also = table_law("item", self.item_graph, self.rho_item, ids[1], counts[1], self.swap_unseen)
+        self.dropped_edges_ = {"user": dropped, "item": also}
+        return spread(user, float(self.p0_user)), spread(item, float(self.p0_item))
 
 
 def run_sweeps(

@@ -34,15 +34,16 @@ class Spread:
     uniform: Doubles
     active: Doubles
 
-    @property
-    def is_identity(self) -> bool:
-        return not self.uniform.any() and bool((self.sparse != sp.identity(len(self.uniform), format="csr")).nnz == 0)
-
     def mean(self, x: Doubles) -> Doubles:
         """P x for x of shape (N,) or (N, columns): the mean of x over where each id goes."""
         moved: Doubles = self.sparse @ x
         drawn = self.active @ x
         return moved + (np.multiply.outer(self.uniform, drawn) if x.ndim > 1 else self.uniform * drawn)
+
+    def received(self, x: Doubles) -> Doubles:
+        """P' x for x of shape (N,): what each id gets when every id sends its number where it goes."""
+        moved: Doubles = self.sparse.T @ x
+        return moved + self.active * (self.uniform @ x)
 
 
 def spread(law: Law, p0: float) -> Spread:
