@@ -34,6 +34,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "ratings.csv").write_text(header + "\n".join(rows) + "\n")
     (folder / "train.csv").write_text(header + "\n".join(rows[n] for n in order[:700]) + "\n")
     (folder / "test.csv").write_text(header + "\n".join(rows[n] for n in order[700:]) + "\n999,1,3\n1,888,3\n")
+    (folder / "everything.csv").write_text((folder / "test.csv").read_text() + "\n".join(rows[n] for n in order[:700]))
     (folder / "likes.csv").write_text("user,item\n" + "\n".join(row.rpartition(",")[0] for row in rows) + "\n")
     (folder / "words.csv").write_text(header + "1,1,good\n1,2,4\n")
     pairs = zip(edges.src_raw.tolist(), edges.dst_raw.tolist())
@@ -269,6 +270,9 @@ def test_a_ranker_evaluates_and_recommends(files: Path, ranker: Path) -> None:
     assert f"{values['ndcg@5']:.4f}" in text
     assert "202 test positives of" in text
     assert "2 of them cold" in text
+    seen_only = run("evaluate", ranker, files / "train.csv")
+    assert (seen_only.exit_code, "not in train" in seen_only.stderr) == (1, True)
+    assert "700 more are in train too and left out" in run("evaluate", ranker, files / "everything.csv").stdout
     rows = json.loads(run("recommend", ranker, "--user", 7, "-k", 3, "--json").stdout)
     assert [row["rank"] for row in rows] == [1, 2, 3]
     seen = {line.split(",")[1] for line in (files / "train.csv").read_text().splitlines() if line.startswith("7,")}

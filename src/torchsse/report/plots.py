@@ -56,7 +56,9 @@ def curves_figure(document: dict[str, Any]) -> Figure | None:
         return None
     metric = records[0]["metric"]
     figure = _figure(width=7.4, height=3.1)
-    whole, close = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1, 1.15], "wspace": 0.28})
+    # close up, shares need one more digit than RMSE, so the labels of the second axis more room
+    gap = 0.36 if higher_is_better(metric) else 0.28
+    whole, close = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1, 1.15], "wspace": gap})
     trained = f"train_{metric}" in records[0]["curve"]
     for record in records:
         (epochs, values), (colour, dashes) = _curve(record), _style(record["arm"])
