@@ -4,8 +4,9 @@ Contenders, interleaved round by round, all from the same factors, the same seen
 
 - ours: `rank_all` and `ranking_metrics`, on one thread and on two;
 - the same blocks and matrix product with `numpy.argpartition` and with `torch.topk` in place of the fused kernel;
-- implicit's `ranking_metrics_at_k` (pip install implicit), on one thread and on two, and torchmetrics (pip install
-  torchmetrics; precision alone, on a tenth of the users, times ten), where they are installed.
+- where they are installed: implicit's `ranking_metrics_at_k` on one thread and on two (start with
+  OPENBLAS_NUM_THREADS=1, as it asks for); ranx, given our lists (its run is built each time, its positives once);
+  torchmetrics, once (precision alone, on a tenth of the users, times ten).
 
 Every time is a median over rounds, every ratio a median of the ratios within a round. Beside the wall clock stands the
 processor time of the process, which other work on the machine disturbs less. Then, in a process of its own,
@@ -82,6 +83,9 @@ def contenders(P: Any, Q: Any, seen: Any, test: Any) -> dict[str, Callable[[], f
         peer = implicit_peer(P, Q, seen, test, threads)
         if peer is not None:
             found[f"implicit, {threads} thread{'s' * (threads > 1)}"] = peer
+    peer = ranx_peer(P, Q, seen, test)
+    if peer is not None:
+        found["ranx on our lists"] = peer
     return found
 
 
@@ -100,6 +104,23 @@ def implicit_peer(P: Any, Q: Any, seen: Any, test: Any, threads: int) -> Callabl
         # implicit divides the hits of all users by the sum of min(K, P)
         hits = ranking_metrics_at_k(model, seen, test, **words)["precision"] * wanted.sum()
         return float(hits / K / (wanted > 0).sum())
+
+    return run
+
+
+def ranx_peer(P: Any, Q: Any, seen: Any, test: Any) -> Callable[[], float] | None:
+    try:
+        from ranx import Qrels, Run, evaluate
+    except ImportError:
+        return None
+    users = np.flatnonzero(np.diff(test.indptr))
+    names = [str(item) for item in range(len(Q))]
+    qrels = Qrels({str(u): {names[i]: 1 for i in test.indices[test.indptr[u] : test.indptr[u + 1]]} for u in users})
+
+    def run() -> float:
+        top = rank_all(factor_scores(P, Q), seen, users, K)
+        lists = {str(u): {names[i]: K - rank for rank, i in enumerate(row)} for u, row in zip(users, top.tolist())}
+        return float(evaluate(qrels, Run(lists), [f"precision@{K}", f"ndcg@{K}"])[f"precision@{K}"])
 
     return run
 
