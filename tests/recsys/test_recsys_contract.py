@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from torchsse.data import Ratings
 from torchsse.errors import ConfigError, CorruptFileError, DataError, NotFittedError
 from torchsse.recsys import BPR, MatrixFactorization
+from torchsse.recsys.als.laplacian import GraphALS
 from torchsse.recsys.als.marginalized import MarginalizedMF
 from torchsse.recsys.base import Recommender
 
@@ -31,11 +32,15 @@ ESTIMATORS: dict[str, Any] = {
     "marginalized-no-biases": lambda **words: MarginalizedMF(
         **{"factors": 4, "epochs": 8, "p0_user": 0.05, "biases": False, "solver": "cholesky", **words}
     ),
+    "graph-als": lambda **words: GraphALS(**{"factors": 4, "epochs": 8, "graph_weight": 0.5, **words}),
     "bpr": lambda **words: BPR(**{"factors": 8, "epochs": 30, "p0_user": 0.05, "p0_item": 0.05, **words}),
+    "bpr-torch": lambda **words: BPR(
+        **{"factors": 8, "epochs": 30, "backend": "torch", "batch_size": 16, "p0_user": 0.05, **words}
+    ),
     "bpr-biases": lambda **words: BPR(**{"factors": 8, "epochs": 30, "biases": True, "hard_negatives": True, **words}),
 }
 #: These take any pair as a positive, ignore the values of ratings, and predict scores of no scale.
-IMPLICIT = {"bpr", "bpr-biases"}
+IMPLICIT = {"bpr", "bpr-torch", "bpr-biases"}
 
 
 @pytest.fixture(scope="module", params=ESTIMATORS)

@@ -17,12 +17,14 @@ from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.kernels.draw import swaps
 from torchsse.recsys.kernels.negatives import seen_pairs
-from torchsse.recsys.params import check_integer, check_number
+from torchsse.recsys.params import check_choice, check_integer, check_number
 from torchsse.recsys.ranking import RankingTest, evaluate_ranking
-from torchsse.recsys.training import Callback, Checkpoint, fingerprint, run_epochs
+from torchsse.recsys.training import Callback, Checkpoint, Trainer, fingerprint, run_epochs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torchsse.transition import Law
 
 __all__ = ["BPR"]
 
@@ -67,6 +69,10 @@ class BPR(Recommender):
             than an epoch.
         num_threads: 1 is deterministic to the bit. More share the tables without locks and are not.
         seed: of initial values, order, negatives, swaps and dropout.
+        device: "cpu" trains with the fused kernel, any other torch device the same model through torch in minibatches.
+        backend: "auto" (the kernel on "cpu", else torch), "kernel", "torch".
+        batch_size: triplets per step of the torch backend; their gradients are summed, as if the kernel had taken the
+            steps at once.
         bias_weight_decay: None: as `weight_decay`.
         init_std: standard deviation of the initial factors.
         checkpoint: a directory where the run is kept after every epoch. `fit` with the same settings and data goes on
@@ -117,7 +123,10 @@ class BPR(Recommender):
         patience: int | None = None,
         num_threads: int = 1,
         seed: int = 0,
+        device: str = "cpu",
         *,
+        backend: str = "auto",
+        batch_size: int = 1024,
         swap_negatives: bool = False,
         metric: str = "precision@10",
         validate_every: int = 1,
@@ -136,11 +145,12 @@ class BPR(Recommender):
         self.rho_user, self.rho_item, self.swap_unseen = rho_user, rho_item, swap_unseen
         self.patience, self.metric, self.validate_every = patience, metric, validate_every
         self.num_threads, self.seed = num_threads, seed
+        self.device, self.backend, self.batch_size = device, backend, batch_size
         self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
         self._check_params()
 
     def _check_params(self) -> None:
-        for name in ("factors", "epochs", "num_threads", "num_negatives", "validate_every"):
+        for name in ("factors", "epochs", "num_threads", "num_negatives", "validate_every", "batch_size"):
             check_integer(name, getattr(self, name), 1)
         check_integer("seed", self.seed, 0)
         if self.patience is not None:
@@ -157,6 +167,9 @@ class BPR(Recommender):
         name, _, k = self.metric.partition("@") if isinstance(self.metric, str) else ("", "", "")
         if name not in RANKING_METRICS or not k.isascii() or not k.isdigit() or int(k) < 1:
             raise ConfigError(f"metric: expected {', '.join(RANKING_METRICS)}, '@' and a number, got {self.metric!r}")
+        check_choice("backend", self.backend, ("auto", "kernel", "torch"))
+        if self.backend == "kernel" and str(self.device) != "cpu":
+            raise ConfigError(f"backend='kernel' runs on device 'cpu', got device {self.device!r}")
         check_graph_words("user", self.user_graph, self.rho_user)
         check_graph_words("item", self.item_graph, self.rho_item)
         if self.hard_negatives and self.num_negatives < 2:
@@ -205,15 +218,7 @@ class BPR(Recommender):
         rates = self._rates()
         # who has every item has no negative, and so no sample
         some = counts[0][users] < sizes[1]
-        trainer = BPRKernelTrainer(
-            self._factors,
-            pairs_of(users[some], items[some]),
-            seen_pairs(self._indptr, self._indices, sizes[1]),
-            swaps(user_law, 0.0),
-            swaps(item_law, 0.0),
-            rates,
-            self.num_threads,
-        )
+        trainer = self._trainer(users[some], items[some], (user_law, item_law), rates)
         measure = None
         if held_out is not None:
             measured = RankingTest(self, held_out, ks=(int(self.metric.partition("@")[2]),))
@@ -239,6 +244,16 @@ class BPR(Recommender):
         )
         self.best_epoch_, self.stopped_ = outcome.best_epoch, outcome.stopped
         return self
+
+    def _trainer(self, users: Codes, items: Codes, laws: tuple[Law, Law], rates: RankingRates) -> Trainer:
+        if self.backend == "torch" or (self.backend == "auto" and str(self.device) != "cpu"):
+            from torchsse.recsys.torch_bpr import TorchBPRTrainer
+
+            columns = users, items, self._indptr, self._indices
+            return TorchBPRTrainer(self._factors, *columns, laws, rates, self.factors, self.batch_size, self.device)
+        seen = seen_pairs(self._indptr, self._indices, len(self._factors.Q))
+        views = swaps(laws[0], 0.0), swaps(laws[1], 0.0)
+        return BPRKernelTrainer(self._factors, pairs_of(users, items), seen, *views, rates, self.num_threads)
 
     def _rates(self) -> RankingRates:
         rate, decay = self.learning_rate, self.learning_rate_decay

@@ -18,7 +18,7 @@ from torchsse.recsys.kernels.draw import Swaps, coins
 from torchsse.recsys.kernels.negatives import Seen
 from torchsse.recsys.kernels.rng import stream
 
-__all__ = ["BPRKernelTrainer", "RankingRates", "pairs_of"]
+__all__ = ["CHANCE", "COIN", "MASK", "ORDER", "BPRKernelTrainer", "RankingRates", "pairs_of"]
 
 #: What a stream of random words is for.
 ORDER, COIN, CHANCE, MASK = 0, 1, 2, 3
