@@ -35,7 +35,15 @@ ESTIMATORS: dict[str, Any] = {
     "graph-als": lambda **words: GraphALS(**{"factors": 4, "epochs": 8, "graph_weight": 0.5, **words}),
     "bpr": lambda **words: BPR(**{"factors": 8, "epochs": 30, "p0_user": 0.05, "p0_item": 0.05, **words}),
     "bpr-torch": lambda **words: BPR(
-        **{"factors": 8, "epochs": 30, "backend": "torch", "batch_size": 16, "p0_user": 0.05, **words}
+        **{
+            "factors": 8,
+            "epochs": 8,
+            "learning_rate": 0.5,
+            "backend": "torch",
+            "batch_size": 64,
+            "p0_user": 0.05,
+            **words,
+        }
     ),
     "bpr-biases": lambda **words: BPR(**{"factors": 8, "epochs": 30, "biases": True, "hard_negatives": True, **words}),
 }

@@ -1,4 +1,4 @@
-"""The loop over sweeps, and the constructor words that every alternating estimator has."""
+"""The loop over sweeps, and the constructor words that alternating estimators have in common."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from torchsse.recsys.training import Callback
 if TYPE_CHECKING:
     from torchsse.data import IdMap
 
-__all__ = ["AlternatingWords", "Sweeper", "run_sweeps"]
+__all__ = ["AlternatingWords", "SwapWords", "Sweeper", "run_sweeps"]
 
 
 class Sweeper(Protocol):
@@ -31,24 +31,15 @@ class Sweeper(Protocol):
 
 
 class AlternatingWords:
-    """Checks of the words; mixed into an estimator."""
+    """Checks of the words that all have; mixed into an estimator."""
 
     factors: int
     epochs: int
-    p0_user: float
-    p0_item: float
-    user_graph: Any
-    item_graph: Any
-    rho_user: float | None
-    rho_item: float | None
-    swap_unseen: bool
     patience: int | None
     num_threads: int
     seed: int
-    solver: str
     cg_steps: int
     init_std: float
-    max_entries: int
     history_: list[dict[str, Any]]
     best_epoch_: int
     stopped_: str | None
@@ -56,14 +47,32 @@ class AlternatingWords:
     _factors: Factors
 
     def _check_words(self) -> None:
-        for name in ("factors", "epochs", "num_threads", "cg_steps", "max_entries"):
+        for name in ("factors", "epochs", "num_threads", "cg_steps"):
             check_integer(name, getattr(self, name), 1)
         check_integer("seed", self.seed, 0)
         if self.patience is not None:
             check_integer("patience", self.patience, 1)
+        check_number("init_std", self.init_std, 0.0, open_low=True)
+
+
+class SwapWords(AlternatingWords):
+    """The words of SSE in the marginalised form too."""
+
+    p0_user: float
+    p0_item: float
+    user_graph: Any
+    item_graph: Any
+    rho_user: float | None
+    rho_item: float | None
+    swap_unseen: bool
+    solver: str
+    max_entries: int
+
+    def _check_words(self) -> None:
+        super()._check_words()
+        check_integer("max_entries", self.max_entries, 1)
         for name in ("p0_user", "p0_item"):
             check_number(name, getattr(self, name), 0.0, 1.0)
-        check_number("init_std", self.init_std, 0.0, open_low=True)
         check_choice("solver", self.solver, SOLVERS)
         check_graph_words("user", self.user_graph, self.rho_user)
         check_graph_words("item", self.item_graph, self.rho_item)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from torchsse.recsys.als.explicit import BiasedTables, ratings_matrix
-from torchsse.recsys.als.loop import AlternatingWords, run_sweeps
+from torchsse.recsys.als.loop import SwapWords, run_sweeps
 from torchsse.recsys.als.propagate import MAX_ENTRIES, Propagated, propagate
 from torchsse.recsys.als.solve import Penalty, Solver
 from torchsse.recsys.als.spread import Doubles
@@ -20,7 +20,7 @@ from torchsse.recsys.training import Callback
 __all__ = ["MarginalizedMF", "MarginalizedSweeper"]
 
 
-class MarginalizedMF(AlternatingWords, ExplicitRecommender):
+class MarginalizedMF(SwapWords, ExplicitRecommender):
     """Matrix factorisation of explicit ratings with SSE in expectation: the objective of Eq. 4, without sampling.
 
     r(u, i) = mean + b_u + b_i + a_u . b_i, or a_u . b_i with ``biases=False``. With P the transition matrices, sweeps

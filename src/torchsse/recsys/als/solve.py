@@ -91,7 +91,8 @@ class Solver:
                 def run(part: tuple[int, int], block: Block = block, entries: Any = entries) -> int:
                     return int(kernel(*entries, *arguments, X, values, block.first, *part, self.steps))
 
-                failed = max(pool.map(run, pairwise(balanced(block.indptr, self.num_threads))))
+                parts = list(pairwise(balanced(block.indptr, self.num_threads)))
+                failed = max(pool.map(run, parts) if len(parts) > 1 else map(run, parts))
                 if failed >= 0:
                     raise DivergedError(
                         f"row {failed}: its system is singular in {self.dtype}; expected a positive definite one: "

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torchsse.data import Ratings, as_ratings
 from torchsse.errors import ConfigError, DataError
 from torchsse.metrics import RANKING_METRICS
-from torchsse.recsys.als.loop import AlternatingWords, run_sweeps
+from torchsse.recsys.als.loop import SwapWords, run_sweeps
 from torchsse.recsys.als.propagate import MAX_ENTRIES, Propagated, propagate
 from torchsse.recsys.als.solve import Penalty, Solver
 from torchsse.recsys.base import Codes, Floats, Recommender
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["WeightedALS", "WeightedSweeper"]
 
 
-class WeightedALS(AlternatingWords, Recommender):
+class WeightedALS(SwapWords, Recommender):
     """Weighted matrix factorisation of implicit feedback (Hu, Koren and Volinsky 2008), with SSE taken in expectation.
 
     s(u, i) = a_u . b_i. An observed pair with value r (1 without ratings) has confidence c = 1 + alpha r and target 1,
@@ -65,7 +65,7 @@ class WeightedALS(AlternatingWords, Recommender):
             their rows are computed anew in every sweep, in blocks: the same result, slower.
 
     Attributes, once fitted:
-        history_: one dict per sweep: ``epoch`` (from 1), ``objective`` (the minimised sum, exact),
+        history_: one dict per sweep: ``epoch`` (from 1), ``objective`` (the minimised sum),
             ``validation_<metric>`` if there is validation, ``seconds``.
         best_epoch_: sweeps that the parameters have seen: the one with the best validation metric, or the last.
         stopped_: "patience", "callback", or None if all sweeps ran.
