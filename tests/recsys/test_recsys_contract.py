@@ -37,8 +37,8 @@ ESTIMATORS: dict[str, Any] = {
     "bpr-torch": lambda **words: BPR(
         **{
             "factors": 8,
-            "epochs": 8,
-            "learning_rate": 0.5,
+            "epochs": 15,
+            "learning_rate": 0.2,
             "backend": "torch",
             "batch_size": 64,
             "p0_user": 0.05,
