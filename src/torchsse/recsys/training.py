@@ -116,10 +116,8 @@ def run_epochs(
 
     `history` is filled in place, so that a callback sees it grow. A callback that returns True ends the run.
 
-    Args:
-        name, train_name: what `measure` and the trainer's error are called in `history`.
-        higher: a larger value of `measure` is better.
-        every: measure after every so many epochs, and after the last.
+    `name` and `train_name` are what `measure` and the trainer's error are called in `history`; with `higher` a larger
+    value of `measure` is better; it is taken after `every` so many epochs, and after the last.
 
     Raises:
         DivergedError: an error or a parameter is no longer finite.
