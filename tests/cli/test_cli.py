@@ -34,6 +34,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "ratings.csv").write_text(header + "\n".join(rows) + "\n")
     (folder / "train.csv").write_text(header + "\n".join(rows[n] for n in order[:700]) + "\n")
     (folder / "test.csv").write_text(header + "\n".join(rows[n] for n in order[700:]) + "\n999,1,3\n1,888,3\n")
+    (folder / "everything.csv").write_text((folder / "test.csv").read_text() + "\n".join(rows[n] for n in order[:700]))
     (folder / "likes.csv").write_text("user,item\n" + "\n".join(row.rpartition(",")[0] for row in rows) + "\n")
     (folder / "words.csv").write_text(header + "1,1,good\n1,2,4\n")
     pairs = zip(edges.src_raw.tolist(), edges.dst_raw.tolist())
@@ -113,8 +114,10 @@ def test_compare_takes_columns_by_position(files: Path, tmp_path: Path) -> None:
         (["compare", "{}/nowhere.csv"], "nowhere.csv"),
         (["compare", "{}/ratings.csv", "--rating-column", "stars"], "stars"),
         (["compare", "{}/words.csv"], "good"),
-        (["compare", "{}/likes.csv"], "explicit"),
-        (["compare", "{}/ratings.csv", "--feedback", "implicit"], "explicit"),
+        (["compare", "{}/likes.csv", "--feedback", "explicit"], "rating column"),
+        (["compare", "{}/ratings.csv", "--num-negatives", "2"], "--num-negatives: for implicit feedback only"),
+        (["compare", "{}/ratings.csv", "--hard-negatives"], "--hard-negatives: for implicit feedback only"),
+        (["compare", "{}/likes.csv", "--num-negatives", "0"], "num_negatives must be at least 1"),
         (["compare", "{}/ratings.csv", "--arms", "none,magic"], "unknown arm 'magic'"),
         (["compare", "{}/ratings.csv", "--arms", "sse-graph"], "--item-graph"),
         (["compare", "{}/ratings.csv", "--trials", "0"], "trials must be at least 1, got 0"),
@@ -133,6 +136,8 @@ def test_compare_takes_columns_by_position(files: Path, tmp_path: Path) -> None:
         (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--edge-weight", "w"], "--edge-weight"),
         (["fit", "mf", "{}/train.csv", "--out", "{}"], "not empty"),
         (["fit", "mf", "{}/likes.csv", "--out", "{}/new"], "explicit"),
+        (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--num-negatives", "2"], "only bpr draws negatives"),
+        (["fit", "bpr", "{}/likes.csv", "--out", "{}/new", "--dropout", "1"], "dropout"),
         (["fit", "mf", "{}/words.csv", "--out", "{}/new"], "good"),
         (["evaluate", "{}", "{}/test.csv"], "model"),
         (["recommend", "{}/nowhere", "--user", "1"], "nowhere"),
@@ -238,6 +243,75 @@ def test_recommend_to_an_unknown_user(model: Path, user: str, message: str) -> N
     assert done.exit_code == 1
     assert message in done.stderr
     assert run("recommend", model, "--user", "7", "--json", "--csv").exit_code == 1
+
+
+# implicit feedback
+
+
+@pytest.fixture(scope="module")
+def ranker(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("model") / "bpr"
+    graph = ["--item-graph", files / "edges.csv", "--rho-item", "inf", "--p0-item", 0.1]
+    validation = ["--validation", files / "test.csv", "--factors", 8, "--epochs", 5]
+    done = run("fit", "bpr", files / "train.csv", "--out", out, *validation, *graph, "--num-negatives", 2)
+    assert done.exit_code == 0, done.stderr
+    assert "700 positives" in done.stderr
+    assert "train loss 0." in done.stdout
+    assert "validation precision@10 0." in done.stdout
+    return out
+
+
+def test_a_ranker_evaluates_and_recommends(files: Path, ranker: Path) -> None:
+    values = json.loads(run("evaluate", ranker, files / "test.csv", "--json").stdout)
+    assert values["n_pairs"] == 202
+    assert values["n_cold"] == 2
+    assert 0 < values["precision@10"] < values["recall@10"] < 1
+    text = run("evaluate", ranker, files / "test.csv").stdout
+    assert f"{values['ndcg@5']:.4f}" in text
+    assert "202 test positives of" in text
+    assert "2 of them cold" in text
+    seen_only = run("evaluate", ranker, files / "train.csv")
+    assert (seen_only.exit_code, "not in train" in seen_only.stderr) == (1, True)
+    assert "700 more are in train too and left out" in run("evaluate", ranker, files / "everything.csv").stdout
+    rows = json.loads(run("recommend", ranker, "--user", 7, "-k", 3, "--json").stdout)
+    assert [row["rank"] for row in rows] == [1, 2, 3]
+    seen = {line.split(",")[1] for line in (files / "train.csv").read_text().splitlines() if line.startswith("7,")}
+    assert not {str(row["item"]) for row in rows} & seen
+
+
+IMPLICIT = ["--factors", 8, "--epochs", 4, "--trials", 1, "--seeds", 2, "--num-negatives", 2]
+
+
+def test_compare_implicit_feedback(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = run("compare", files / "likes.csv", *IMPLICIT, "--item-graph", files / "edges.csv", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    document = json.loads((out / "results.json").read_text())
+    arms = ["none", "dropout", "sse-se", "sse-se+dropout", "sse-graph", "sse-cooccurrence"]
+    assert [r["arm"] for r in document["results"] if r["metric"] == "precision@10"] == arms
+    assert len(document["results"]) == 4 * len(arms)
+    assert document["provenance"]["config"]["settings"]["num_negatives"] == 2
+    assert document["provenance"]["config"]["settings"]["biases"] is False
+    for words in ("test precision@10", "test precision@1 ", "test NDCG@10", "test positives of 60 users", "SSE "):
+        assert words in done.stdout
+    assert "best validation precision@10" in done.stderr
+    assert "positives (implicit feedback)" in done.stderr
+    assert run("recommend", out / "model", "--user", 7).exit_code == 0
+
+
+def test_what_counts_as_implicit(files: Path, tmp_path: Path) -> None:
+    """No rating column, all ratings equal, --feedback implicit: the same comparison, to the digit."""
+    pairs = (files / "likes.csv").read_text().splitlines()[1:]
+    ones = tmp_path / "ones.csv"
+    ones.write_text("user,item,rating\n" + "".join(f"{pair},1\n" for pair in pairs))
+    found = []
+    for file, more in ((files / "likes.csv", []), (ones, []), (files / "ratings.csv", ["--feedback", "implicit"])):
+        out = tmp_path / f"out{len(found)}"
+        done = run("compare", file, *more, *IMPLICIT, "--arms", "sse-se", "--out", out)
+        assert done.exit_code == 0, done.stderr
+        document = json.loads((out / "results.json").read_text())
+        found.append([(r["arm"], r["metric"], r["per_seed"], r["p_value"]) for r in document["results"]])
+    assert found[0] == found[1] == found[2]
 
 
 # the shell itself

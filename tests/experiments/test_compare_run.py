@@ -234,7 +234,7 @@ def test_a_diverging_trial_is_survived(tmp_path: Path) -> None:
     assert document["results"][0]["mean"] < 2
 
 
-def test_implicit_ratings_are_refused(tmp_path: Path) -> None:
+def test_settings_for_explicit_ratings_are_refused_for_implicit_feedback(tmp_path: Path) -> None:
     data, arms = case()
     implicit = Ratings.from_arrays([1, 1, 2, 2], [1, 2, 1, 2])
     with pytest.raises(ConfigError, match="explicit"):

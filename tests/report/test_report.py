@@ -17,11 +17,13 @@ from torchsse.report import (
     markdown_table,
     read_document,
     remarks,
+    rich_further,
     rich_table,
     verdict,
     write_figures,
 )
 from torchsse.report.document import is_significant
+from torchsse.report.plots import curves_figure
 
 
 def record(arm: str, mean: float, difference: float = 0.0, p: float | None = None, **more: Any) -> dict[str, Any]:
@@ -186,6 +188,107 @@ def test_foreign_documents_are_refused(document: dict[str, Any], tmp_path: Path,
     path.write_text(json.dumps(document))
     with pytest.raises(CorruptFileError, match=re.escape(message)):
         read_document(path)
+
+
+# a metric that is better when higher
+
+
+def ranked(arm: str, mean: float, difference: float = 0.0, p: float | None = None, **more: Any) -> dict[str, Any]:
+    """A record of precision@10, with the curve of a value that rises and then falls a little."""
+    base = record(arm, mean, difference, p, metric="precision@10", n_test=3937, n_positives=726623, n_cold=0)
+    del base["warm_rmse"]
+    epochs = base["curve"]["epoch"]
+    curve = {
+        "epoch": epochs,
+        "train_loss": [1 / e for e in epochs],
+        "validation_precision@10": [mean - 0.3 / e - 0.002 * max(0, e - 17) for e in epochs],
+    }
+    return {**base, "curve": curve, "warm_precision@10": mean, **more}
+
+
+@pytest.fixture
+def rankings() -> dict[str, Any]:
+    arms = [
+        ("none", 0.6500, 0.0, None),
+        ("dropout", 0.6490, -0.001, 0.001),
+        ("sse-se", 0.6550, 0.005, 0.0006),
+        ("sse-graph", 0.6600, 0.01, 0.0006),
+    ]
+    results = [ranked(*arm) for arm in arms]
+    for arm, mean, difference, p in arms:
+        further = ranked(arm, mean + 0.05, -difference, p, metric="ndcg@10")
+        results.append({name: value for name, value in further.items() if name not in ("curve", "best_epoch")})
+    return {"schema": 1, "provenance": {}, "results": results}
+
+
+def test_verdict_of_rankings(rankings: dict[str, Any]) -> None:
+    text = verdict(rankings)
+    assert text.startswith("SSE helps here: sse-graph raises the test precision@10 by 0.0100 (1.5 %), from 0.6500 to")
+    for entry, (difference, p) in zip(rankings["results"], [(0, None), (0.01, 0.01), (-0.002, 0.01), (-0.003, 0.01)]):
+        entry.update(ranked(entry["arm"], 0.65 + difference, difference, p))
+    text = verdict(rankings)
+    assert "Every SSE arm is significantly worse, the closest, sse-se, by 0.0020 precision@10" in text
+    assert text.endswith("dropout alone reaches 0.6600.")
+    rankings["results"][2].update(ranked("sse-se", 0.651, 0.001, 0.3))
+    text = verdict(rankings)
+    assert "The best of them, sse-se, differs by +0.0010 precision@10" in text
+    assert text.endswith("dropout alone reaches 0.6600.")
+
+
+def test_tables_of_rankings(rankings: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    table = markdown_table(check_document(rankings))
+    assert table.splitlines()[0].startswith("| arm | test precision@10 | sd |")
+    assert len(table.splitlines()) == 2 + 4
+    assert "| sse-graph | 0.6600 | 0.00020 | 0.6597 to 0.6603 | +0.0100* |" in table
+    page = markdown_page(rankings, [])
+    assert "| arm | test NDCG@10 | vs none |" in page
+    assert "| dropout | 0.6990 | +0.0010* |" in page
+    console = Console(width=160, record=True, force_terminal=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(rich_table(rankings))
+    styled = console.export_text(styles=True)
+    assert "726,623 test positives of 3,937 users, ranked among all items" in styled
+    green = [line for line in styled.splitlines() if "\x1b[1;32m" in line]
+    assert ["sse-se" in line or "sse-graph" in line for line in green] == [True, True]
+    more = rich_further(rankings)
+    assert more is not None
+    console.print(more)
+    assert "NDCG@10" in console.export_text()
+
+
+def test_no_further_metrics_no_further_table(document: dict[str, Any]) -> None:
+    assert rich_further(document) is None
+    assert "Further" not in markdown_page(document, [])
+
+
+def test_figures_of_rankings(rankings: dict[str, Any], tmp_path: Path) -> None:
+    curves, differences = (path.with_suffix(".svg").read_text() for path in write_figures(rankings, tmp_path))
+    assert "precision@10" in curves
+    assert "rating points" not in curves
+    assert "dotted" not in curves
+    assert "above 0 is better" in differences
+    assert "Test precision@10 minus that of none (0.6500)" in differences
+
+
+def test_the_best_epoch_of_a_ranking_is_marked(rankings: dict[str, Any]) -> None:
+    figure = curves_figure(rankings)
+    assert figure is not None
+    close = figure.axes[1]
+    dots = [line for line in close.lines if line.get_marker() == "o"]
+    assert [list(dot.get_xdata()) for dot in dots] == [[17]] * 4
+    low, high = close.get_ylim()
+    best = [entry["mean"] - 0.3 / 17 for entry in rankings["results"][:4]]
+    assert low < min(best) < max(best) < high
+    assert high - max(best) < min(best) - low, "the room is on the side of the worse"
+
+
+def test_cold_gains_of_rankings(rankings: dict[str, Any]) -> None:
+    entry = rankings["results"][3] | {"n_cold": 40, "warm_precision@10": 0.651}
+    rankings["results"][3] = entry
+    assert "Most of the gain of sse-graph comes from the 40 test positives" in "\n".join(remarks(rankings))
+    entry["warm_precision@10"] = 0.659
+    assert "Most of the gain" not in "\n".join(remarks(rankings))
 
 
 def test_missing_and_broken_files(tmp_path: Path) -> None:

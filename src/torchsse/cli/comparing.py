@@ -40,14 +40,25 @@ def compare(
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     biases: Annotated[
-        bool, typer.Option(help="Global mean and biases, or neither (the paper's model).", rich_help_panel=o.MODEL)
-    ] = True,
+        bool | None,
+        typer.Option(
+            help="Explicit: global mean and biases, or neither (the paper's model); default with. Implicit: item "
+            "biases; default without.",
+            rich_help_panel=o.MODEL,
+            show_default=False,
+        ),
+    ] = None,
     factors: o.Factors = 100,
     epochs: Annotated[int, typer.Option(help="At most; validation chooses.", rich_help_panel=o.MODEL)] = 150,
-    learning_rate: Annotated[float, typer.Option(help="Of per-example SGD.", rich_help_panel=o.MODEL)] = 0.02,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Of SGD. Default: 0.02 for explicit, 0.05 for implicit feedback.", rich_help_panel=o.MODEL),
+    ] = None,
     tune_learning_rate: Annotated[
         bool, typer.Option("--tune-learning-rate", help="Search it too, in every arm.", rich_help_panel=o.MODEL)
     ] = False,
+    num_negatives: o.NumNegatives = None,
+    hard_negatives: o.HardNegatives = False,
     arms: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +76,10 @@ def compare(
     ),
     restart: Restart = False,
 ) -> None:
-    """Does SSE help on these ratings, and by how much?
+    """Does SSE help on these data, and by how much?
+
+    Explicit ratings: matrix factorisation, judged by RMSE. Implicit feedback (no rating column, all ratings equal, or
+    --feedback implicit): BPR, judged by precision@10 over all items.
 
     Tunes each arm on a validation part of train with the same number of trials, retrains it over several seeds, and
     measures it on test. Writes a table, two plots, results.json and the model that was best on validation; an
@@ -74,32 +88,39 @@ def compare(
     \b
     torchsse compare ratings.csv
     torchsse compare train.csv --test test.csv --item-graph edges.csv --no-biases
+    torchsse compare clicks.csv --feedback implicit
     torchsse compare ratings.parquet --user-column uid --item-column movie --arms none,sse-se --trials 8
     """
-    from torchsse.experiments.arms import select_arms, standard_arms
+    from torchsse.experiments.arms import select_arms
     from torchsse.experiments.loading import load_compare_data
-    from torchsse.experiments.settings import CompareSettings
+    from torchsse.experiments.ranking import RankingTask
+    from torchsse.experiments.settings import settings_for
+    from torchsse.experiments.task import task_of
 
     context.find_root().obj = RESUME
-    settings = CompareSettings(
-        factors=factors,
-        biases=biases,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        trials=trials,
-        seeds=seeds,
-        seed=seed,
-    )
-    available = standard_arms(
-        biases=biases,
-        user_graph=user_graph is not None,
-        item_graph=item_graph is not None,
-        tune_learning_rate=tune_learning_rate,
-    )
-    chosen = select_arms(available, [name.strip() for name in arms.split(",")] if arms is not None else None)
+    given: dict[str, Any] = {
+        "factors": factors,
+        "biases": biases,
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "trials": trials,
+        "seeds": seeds,
+        "seed": seed,
+        "num_negatives": num_negatives,
+        "hard_negatives": hard_negatives or None,
+    }
+    known = {
+        "user_graph": user_graph is not None,
+        "item_graph": item_graph is not None,
+        "tune_learning_rate": tune_learning_rate,
+    }
+    names = [name.strip() for name in arms.split(",")] if arms is not None else None
+    # what both kinds of feedback would refuse shows before anything is read
+    draft = settings_for("implicit", **given)
+    select_arms(RankingTask().arms(draft, **known), names)
     data = load_compare_data(
         ratings,
-        settings,
+        draft,
         test=test,
         user_graph=user_graph,
         item_graph=item_graph,
@@ -107,6 +128,8 @@ def compare(
         columns=o.columns(user_column, item_column, rating_column, timestamp_column),
         feedback=None if feedback is None else feedback.value,
     )
+    settings = settings_for(data.train.feedback, **given)
+    chosen = select_arms(task_of(data.train).arms(settings, **known), names)
     describe(data)
     run(data, chosen, settings, out, jobs, restart)
 
@@ -146,8 +169,9 @@ def demo(
 def describe(data: CompareData) -> None:
     """What was read, before the long part begins."""
     train, test = data.train, data.test
-    say(f"train: {len(train):,} ratings, {train.num_users:,} users, {train.num_items:,} items")
-    say(f"test: {len(test):,} ratings")
+    what = "ratings" if train.feedback == "explicit" else "positives (implicit feedback)"
+    say(f"train: {len(train):,} {what}, {train.num_users:,} users, {train.num_items:,} items")
+    say(f"test: {len(test):,} {what}")
     for note in data.notes:
         say(note)
 
@@ -163,9 +187,10 @@ def run(
 ) -> None:
     """Run the comparison and show it."""
     from torchsse.experiments.compare import compare as run_comparison
+    from torchsse.experiments.task import task_of
 
     say(f"arms: {', '.join(arm.name for arm in arms)}; {settings.trials} trials and {settings.seeds} seeds each")
-    with progress() as observer:
+    with progress(task_of(data.train).metric) as observer:
         document = run_comparison(
             data,
             arms,
@@ -184,7 +209,7 @@ def show(document: dict[str, Any], out: Path) -> None:
     from rich.console import Console
 
     from torchsse.errors import MissingDependencyError
-    from torchsse.report import markdown_page, remarks, rich_table, verdict, write_figures
+    from torchsse.report import markdown_page, remarks, rich_further, rich_table, verdict, write_figures
 
     figures: list[Path] = []
     try:
@@ -197,6 +222,9 @@ def show(document: dict[str, Any], out: Path) -> None:
         console = Console(highlight=False, width=140)
     console.print()
     console.print(rich_table(document))
+    more = rich_further(document)
+    if more is not None:
+        console.print(more)
     console.print(verdict(document), style="bold", soft_wrap=True)
     for remark in remarks(document):
         console.print(f"- {remark}", soft_wrap=True)

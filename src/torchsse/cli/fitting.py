@@ -12,6 +12,7 @@ import typer
 from torchsse.cli import options as o
 from torchsse.cli.progress import duration
 from torchsse.cli.shell import say, stderr
+from torchsse.report.metric import label
 
 __all__ = ["fit"]
 
@@ -24,10 +25,18 @@ class ModelName(StrEnum):
     """Models that `fit` knows."""
 
     mf = "mf"
+    bpr = "bpr"
 
 
 def fit(
-    model: Annotated[ModelName, typer.Argument(metavar="MODEL", help="mf: matrix factorisation of explicit ratings.")],
+    model: Annotated[
+        ModelName,
+        typer.Argument(
+            metavar="MODEL",
+            help="mf: matrix factorisation of explicit ratings. bpr: pairwise ranking of implicit feedback, where "
+            "every pair in TRAIN is a positive.",
+        ),
+    ],
     train: Annotated[Path, typer.Argument(metavar="TRAIN", help="Ratings: CSV, TSV, ::, Parquet; gzip or plain.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the model goes.", show_default=False)],
     validation: Annotated[
@@ -38,7 +47,16 @@ def fit(
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     factors: o.Factors = 100,
-    biases: Annotated[bool, typer.Option(help="Global mean and biases, or neither.", rich_help_panel=o.MODEL)] = True,
+    biases: Annotated[
+        bool | None,
+        typer.Option(
+            help="mf: global mean and biases, default with. bpr: item biases, default without.",
+            rich_help_panel=o.MODEL,
+            show_default=False,
+        ),
+    ] = None,
+    num_negatives: o.NumNegatives = None,
+    hard_negatives: o.HardNegatives = False,
     p0_user: Annotated[float, typer.Option(help="SSE probability of users.", rich_help_panel=SSE)] = 0.0,
     p0_item: Annotated[float, typer.Option(help="SSE probability of items.", rich_help_panel=SSE)] = 0.0,
     user_graph: o.UserGraph = None,
@@ -56,7 +74,7 @@ def fit(
     dropout: Annotated[float | None, typer.Option(help=GIVEN, rich_help_panel=TRAINING)] = None,
     patience: Annotated[
         int | None,
-        typer.Option(help="Epochs without a better validation RMSE before it stops.", rich_help_panel=TRAINING),
+        typer.Option(help="Epochs without a better value on validation before it stops.", rich_help_panel=TRAINING),
     ] = None,
     num_threads: Annotated[int | None, typer.Option(help=GIVEN, rich_help_panel=TRAINING)] = None,
     seed: Annotated[int | None, typer.Option(help=GIVEN, rich_help_panel=TRAINING)] = None,
@@ -66,11 +84,12 @@ def fit(
 
     \b
     torchsse fit mf ratings.csv --out model
+    torchsse fit bpr clicks.csv --p0-user 0.1 --p0-item 0.05 --out model
     torchsse fit mf ratings.csv --p0-user 0.005 --p0-item 0.02 --item-graph edges.csv --rho-item 200 --out model
     """
     from torchsse.errors import ConfigError
     from torchsse.experiments.loading import load_graph
-    from torchsse.recsys import MatrixFactorization
+    from torchsse.recsys import BPR, MatrixFactorization
 
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is not a directory; choose another --out")
@@ -90,29 +109,46 @@ def fit(
         "seed": seed,
         "rho_user": rho_user,
         "rho_item": rho_item,
+        "biases": biases,
+        "num_negatives": num_negatives,
+        "hard_negatives": hard_negatives or None,
     }
     settings = {name: value for name, value in settings.items() if value is not None}
-    settings |= {"factors": factors, "biases": biases, "p0_user": p0_user, "p0_item": p0_item}
-    MatrixFactorization(**_without_graphs(settings))  # a wrong setting shows before anything is read
-    ratings = columns.read(train)
+    settings |= {"factors": factors, "p0_user": p0_user, "p0_item": p0_item}
+    kind: type[Any] = BPR if model is ModelName.bpr else MatrixFactorization
+    for name in ("num_negatives", "hard_negatives"):
+        if name in settings and kind is not BPR:
+            raise ConfigError(f"--{name.replace('_', '-')}: only bpr draws negatives, not {model.value}")
+    kind(**_without_graphs(settings))  # a wrong setting shows before anything is read
+    ratings = columns.read(train, feedback="implicit" if kind is BPR else None)
     held_out = None if validation is None else columns.read(validation, like=ratings)
-    say(f"train: {len(ratings):,} ratings, {ratings.num_users:,} users, {ratings.num_items:,} items")
+    what = "ratings" if ratings.feedback == "explicit" else "positives"
+    say(f"train: {len(ratings):,} {what}, {ratings.num_users:,} users, {ratings.num_items:,} items")
     for side, path, ids in (("user", user_graph, ratings.user_ids), ("item", item_graph, ratings.item_ids)):
         if path is not None:
             settings[f"{side}_graph"], note = load_graph(path, ids, side, o.position(edge_weight))
             say(note)
-    estimator = MatrixFactorization(**settings)
+    estimator = kind(**settings)
     started = time.perf_counter()
     _fit_with_progress(estimator, ratings, held_out)
     estimator.save(out)
-    last = estimator.history_[-1]
-    reached = f"train RMSE {last['train_rmse']:.4f}"
-    if held_out is not None:
-        best = min(row["validation_rmse"] for row in estimator.history_)
-        reached += f", validation RMSE {best:.4f} (epoch {estimator.best_epoch_})"
     typer.echo(
-        f"{len(estimator.history_)} epochs in {duration(time.perf_counter() - started)}, {reached}; saved in {out}"
+        f"{len(estimator.history_)} epochs in {duration(time.perf_counter() - started)}, {_reached(estimator)}; "
+        f"saved in {out}"
     )
+
+
+def _reached(estimator: Any) -> str:
+    """The last error or loss on train, and the best value on validation with its epoch."""
+    rows = estimator.history_
+    trained = next(name for name in rows[-1] if name.startswith("train_"))
+    text = f"train {label(trained.removeprefix('train_'))} {rows[-1][trained]:.4f}"
+    measured = next((name for row in rows for name in row if name.startswith("validation_")), None)
+    if measured is not None:
+        # the epoch whose parameters were kept has the best value
+        best = next(row[measured] for row in rows if row["epoch"] == estimator.best_epoch_)
+        text += f", validation {label(measured.removeprefix('validation_'))} {best:.4f} (epoch {estimator.best_epoch_})"
+    return text
 
 
 def _without_graphs(settings: dict[str, Any]) -> dict[str, Any]:
@@ -129,8 +165,10 @@ def _fit_with_progress(estimator: Any, train: Any, validation: Any) -> None:
         task = bar.add_task("epoch 0", total=estimator.epochs)
 
         def after_epoch(epoch: int, info: dict[str, Any]) -> None:
-            rmse = info.get("validation_rmse")
-            text = f"epoch {epoch}" + (f", validation RMSE {rmse:.4f}" if rmse is not None else "")
+            measured = next((name for name in info if name.startswith("validation_")), None)
+            text = f"epoch {epoch}"
+            if measured is not None:
+                text += f", validation {label(measured.removeprefix('validation_'))} {info[measured]:.4f}"
             bar.update(task, completed=epoch, description=text)
 
         estimator.fit(train, validation=validation, callback=after_epoch)

@@ -21,8 +21,10 @@ __all__ = [
     "Factors",
     "Feedback",
     "FeedbackOption",
+    "HardNegatives",
     "ItemColumn",
     "ItemGraph",
+    "NumNegatives",
     "RatingColumn",
     "TimestampColumn",
     "UserColumn",
@@ -60,6 +62,18 @@ UserGraph = Annotated[Path | None, typer.Option(metavar="EDGES", help="Edges bet
 EdgeWeight = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="Edge weights, divided by their maximum. Default: 1.", rich_help_panel=GRAPHS),
+]
+NumNegatives = Annotated[
+    int | None,
+    typer.Option(help="Implicit feedback: negatives drawn for each positive. Default: 3.", rich_help_panel=MODEL),
+]
+HardNegatives = Annotated[
+    bool,
+    typer.Option(
+        "--hard-negatives",
+        help="Implicit feedback: train on the highest-scored of the negatives drawn.",
+        rich_help_panel=MODEL,
+    ),
 ]
 Factors = Annotated[int, typer.Option(help="Rank of the factorisation.", rich_help_panel=MODEL)]
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from torchsse.cli.shell import say, stderr
+from torchsse.report.metric import higher_is_better, label
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -20,11 +21,11 @@ INTERVAL = 10.0
 
 
 @contextmanager
-def progress() -> Iterator[Lines | Bar]:
-    """An observer that suits stderr."""
+def progress(metric: str) -> Iterator[Lines | Bar]:
+    """An observer that suits stderr, for trials that are measured by `metric` on validation."""
     console = stderr()
     if not console.is_terminal:
-        yield Lines()
+        yield Lines(metric)
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -38,13 +39,14 @@ def progress() -> Iterator[Lines | Bar]:
         refresh_per_second=4,
     )
     with bar:
-        yield Bar(bar)
+        yield Bar(metric, bar)
 
 
 class _Tally:
-    """What both forms count: fits done, shares of fits under way, the best validation RMSE per arm."""
+    """What both forms count: fits done, shares of fits under way, the best value on validation per arm."""
 
-    def __init__(self) -> None:
+    def __init__(self, metric: str) -> None:
+        self.metric, self._better = label(metric), max if higher_is_better(metric) else min
         self._lock = threading.Lock()
         self._under_way: dict[str, float] = {}
         self.best: dict[str, float] = {}
@@ -67,7 +69,7 @@ class _Tally:
             self.done += 1
         value = record.get("value")
         if record["kind"] == "trial" and value is not None:
-            self.best[record["arm"]] = min(value, self.best.get(record["arm"], value))
+            self.best[record["arm"]] = self._better(value, self.best.get(record["arm"], value))
 
     @property
     def reached(self) -> float:
@@ -111,7 +113,7 @@ class Lines(_Tally):
         super().finished(label, record)
         if time.monotonic() - self._last >= INTERVAL or self.done == self.total:
             self._last = time.monotonic()
-            best = f"; best validation RMSE: {self.best_so_far}" if self.best else ""
+            best = f"; best validation {self.metric}: {self.best_so_far}" if self.best else ""
             left = f", {self.left}" if self.done < self.total else ""
             say(f"{self.done}/{self.total} fits{left}{best}")
 
@@ -119,8 +121,8 @@ class Lines(_Tally):
 class Bar(_Tally):
     """A bar for the fits and a line with the best so far."""
 
-    def __init__(self, bar: Progress) -> None:
-        super().__init__()
+    def __init__(self, metric: str, bar: Progress) -> None:
+        super().__init__(metric)
         self._bar = bar
         self._task = bar.add_task("fitting", total=None, fits="", left="")
 
@@ -138,7 +140,7 @@ class Bar(_Tally):
         if self.best != improved:
             arm = record["arm"]
             self._bar.console.print(
-                f"[dim]{label}: validation RMSE {self.best[arm]:.4f}, the best of {arm} so far[/dim]"
+                f"[dim]{label}: validation {self.metric} {self.best[arm]:.4f}, the best of {arm} so far[/dim]"
             )
         self._show()
 

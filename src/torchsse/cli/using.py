@@ -7,11 +7,15 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from torchsse.cli import options as o
+from torchsse.report.metric import label
+
+if TYPE_CHECKING:
+    from torchsse.experiments.loading import Columns
 
 __all__ = ["evaluate", "recommend"]
 
@@ -21,23 +25,35 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 def evaluate(
     directory: ModelDir,
-    test: Annotated[Path, typer.Argument(metavar="TEST", help="Ratings in the form of train.")],
+    test: Annotated[Path, typer.Argument(metavar="TEST", help="Ratings or pairs in the form of train.")],
     user_column: o.UserColumn = None,
     item_column: o.ItemColumn = None,
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a saved model on test ratings: RMSE and MAE, on all pairs and on those whose user and item it knows.
+    """Measure a saved model on test data, all of it and the pairs whose user and item it knows.
+
+    A model of ratings: RMSE and MAE. A model of implicit feedback: precision, recall, NDCG and more of the 1, 5 and 10
+    items it ranks first among all that the user does not have in train.
 
     \b
     torchsse evaluate model test.csv
     """
-    from torchsse.errors import ConfigError
+    from torchsse.experiments.models import load_model
     from torchsse.recsys import MatrixFactorization
 
-    model = MatrixFactorization.load(directory)
+    model = load_model(directory)
     columns = o.columns(user_column, item_column, rating_column, timestamp_column)
+    if isinstance(model, MatrixFactorization):
+        _evaluate_ratings(model, columns, test, as_json)
+    else:
+        _evaluate_ranking(model, columns, test, as_json)
+
+
+def _evaluate_ratings(model: Any, columns: Columns, test: Path, as_json: bool) -> None:
+    from torchsse.errors import ConfigError
+
     ratings = columns.read(test, feedback="explicit")
     if ratings.ratings is None:
         raise ConfigError(f"{test}: evaluate needs a rating column; name it with --rating-column")
@@ -49,6 +65,27 @@ def evaluate(
     if scores["n_cold"]:
         warm = f"; RMSE {scores['rmse_warm']:.4f} on the others" if math.isfinite(scores["rmse_warm"]) else ""
         typer.echo(f"{scores['n_cold']:,} of them cold (user or item not in train){warm}")
+
+
+def _evaluate_ranking(model: Any, columns: Columns, test: Path, as_json: bool) -> None:
+    from torchsse.recsys.ranking import evaluate_ranking
+
+    scores = evaluate_ranking(model, columns.read(test, feedback="implicit"))
+    counts = {name: scores[name] for name in ("n_users", "n_pairs", "n_seen", "n_cold", "n_cold_users")}
+    if as_json:
+        warm = {f"{name}_warm": value if math.isfinite(value) else None for name, value in scores["means_warm"].items()}
+        typer.echo(json.dumps({**scores["means"], **warm, **counts}))
+        return
+    names = list(dict.fromkeys(name.partition("@")[0] for name in scores["means"]))
+    cuts = list(dict.fromkeys(name.partition("@")[2] for name in scores["means"]))
+    _table(["k", *map(label, names)], [[k, *(f"{scores['means'][f'{n}@{k}']:.4f}" for n in names)] for k in cuts])
+    typer.echo(f"{counts['n_pairs']:,} test positives of {counts['n_users']:,} users, ranked among all items")
+    if counts["n_seen"]:
+        typer.echo(f"{counts['n_seen']:,} more are in train too and left out")
+    if counts["n_cold"]:
+        warm_precision = scores["means_warm"][f"precision@{cuts[-1]}"]
+        without = f"; precision@{cuts[-1]} {warm_precision:.4f} without them" if math.isfinite(warm_precision) else ""
+        typer.echo(f"{counts['n_cold']:,} of them cold (user or item not in train){without}")
 
 
 def recommend(
@@ -68,11 +105,11 @@ def recommend(
     torchsse recommend model --user 42 --user 43 --csv > best.csv
     """
     from torchsse.errors import ConfigError
-    from torchsse.recsys import MatrixFactorization
+    from torchsse.experiments.models import load_model
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other")
-    model = MatrixFactorization.load(directory)
+    model = load_model(directory)
     users = o.typed_ids(user, model.user_ids)
     items, scores = model.recommend(users, k, exclude_seen=not include_seen)
     found = [
@@ -96,11 +133,18 @@ def _plain(value: Any) -> Any:
 
 
 def _show(found: list[dict[str, Any]]) -> None:
+    _table(
+        ["user", "rank", "item", "score"],
+        [[str(row["user"]), str(row["rank"]), str(row["item"]), f"{row['score']:.4f}"] for row in found],
+    )
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("user", "rank", "item", "score", box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in found:
-        table.add_row(str(row["user"]), str(row["rank"]), str(row["item"]), f"{row['score']:.4f}")
+    table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
     Console(highlight=False).print(table)

@@ -1,4 +1,4 @@
-"""Does SSE help on these ratings? Every arm tuned alike on validation, then measured on test over several seeds."""
+"""Does SSE help on these data? Every arm tuned alike on validation, then measured on test over several seeds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torchsse.experiments.arms import Arm
 from torchsse.experiments.files import claim_directory, write_json
 from torchsse.experiments.fitting import Fitter
 from torchsse.experiments.journal import Journal
-from torchsse.experiments.outcome import TestPart
 from torchsse.experiments.plan import MODEL, Plan
 from torchsse.experiments.pool import Observer, run_units
 from torchsse.experiments.provenance import now, provenance
 from torchsse.experiments.results import result_records
 from torchsse.experiments.settings import CompareData, CompareSettings, config_of
+from torchsse.experiments.task import Part, task_of, two_users
 
 __all__ = ["JOURNAL", "RESULTS", "compare"]
 
@@ -51,21 +51,17 @@ def compare(
         allowed: names that `out` may hold before the run's first file is there.
 
     Raises:
-        ConfigError: implicit ratings, an empty test part, an `out` that holds something else or a run with other
-            settings or data, an arm all of whose trials diverge.
+        ConfigError: settings for another kind of feedback, an empty test part, an `out` that holds something else or a
+            run with other settings or data, an arm all of whose trials diverge.
         CorruptFileError: a damaged journal.
     """
-    if data.train.ratings is None or data.test.ratings is None:
-        raise ConfigError(
-            "compare supports explicit feedback so far: ratings with more than one value. These are implicit "
-            "(no rating column, or all ratings equal); name the column with --rating-column if there is one"
-        )
+    task = task_of(data.train)
+    task.check(data.train, data.test, settings)
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
-    if len(set(data.test.users.tolist())) < 2:
-        raise ConfigError("the test part needs ratings of at least two users")
+    two_users(data.test)
     started, clock, origin = now(), time.perf_counter(), provenance()
-    config = config_of(settings, arms, data)
+    config = config_of(task, settings, arms, data)
     claim_directory(out, JOURNAL, allowed)
     with Journal(out / JOURNAL, config, restart=restart) as journal:
         _make_room(out, fresh=not journal.records)
@@ -84,7 +80,7 @@ def compare(
             "model": plan.model and {name: plan.model[name] for name in ("arm", "seed", "directory")},
             "sessions": [record["started"] for record in journal.records if record["kind"] == "session"],
         }
-        records = result_records([arm.name for arm in arms], plan, part, out, settings)
+        records = result_records(task, [arm.name for arm in arms], plan, part, out, settings)
     document = {"schema": 1, "provenance": origin, "results": records}
     write_json(out / RESULTS, document)
     return document
@@ -92,7 +88,7 @@ def compare(
 
 def _plan(
     data: CompareData, arms: tuple[Arm, ...], settings: CompareSettings, journal: Journal, observer: Observer
-) -> tuple[Plan, TestPart]:
+) -> tuple[Plan, Part]:
     from torchsse.data import split
 
     learn, validation = split.per_user(data.train, settings.validation_fraction, seed=settings.seed)
@@ -101,9 +97,8 @@ def _plan(
             f"{settings.validation_fraction:g} of each user's train ratings is nothing: there are {len(data.train)} "
             f"ratings of {data.train.num_users} users; more ratings are needed"
         )
-    part = TestPart.of(data.train, data.test)
     fitter = Fitter(data, settings, learn, validation)
-    return Plan(arms, settings, fitter, part, journal, observer), part
+    return Plan(arms, settings, fitter, journal, observer), fitter.part
 
 
 def _make_room(out: Path, fresh: bool) -> None:

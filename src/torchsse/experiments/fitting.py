@@ -1,4 +1,4 @@
-"""The units of work: fit a `MatrixFactorization` with an arm's settings and measure it. The only file that trains."""
+"""The units of work: fit the task's estimator with an arm's settings and measure it. The only file that trains."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.files import jsonable
 from torchsse.experiments.neighbours import Neighbours
 from torchsse.experiments.settings import CompareData, CompareSettings
+from torchsse.experiments.task import Array, Part, Task, loss, task_of
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
-    from torchsse.recsys import MatrixFactorization
+    from torchsse.recsys.base import Recommender
 
 __all__ = ["Fitter", "Stopped"]
 
@@ -45,44 +44,52 @@ class Fitter:
     validation: Ratings
     _neighbours: Neighbours = field(default_factory=Neighbours)
 
+    @property
+    def task(self) -> Task:
+        """What the data are for."""
+        return task_of(self.data.train)
+
+    @cached_property
+    def part(self) -> Part:
+        """The test part."""
+        return self.task.part(self.data.train, self.data.test)
+
     def trial(self, arm: Arm, searched: dict[str, float], report: Report) -> dict[str, Any]:
-        """Fit on train without validation, stop early; the lowest validation RMSE and the epoch it came at.
+        """Fit on train without validation, stop early; the best value on validation and the epoch it came at.
 
         A fit that diverges has the value None.
         """
         from torchsse.recsys import DivergedError
 
-        started = time.perf_counter()
-        model = self._model(arm, searched, self.learn, self.settings.seed, self.settings.epochs, self.settings.patience)
+        started, task = time.perf_counter(), self.task
+        measured = task.curve[-1]
+        model: Any = self._model(
+            arm, searched, self.learn, self.settings.seed, self.settings.epochs, self.settings.patience
+        )
         curve: list[dict[str, Any]] = []
         # A fit that diverges has no value, however good an early epoch was.
         with contextlib.suppress(DivergedError):
             self._fit(model, self.settings.epochs, report, self.learn, self.validation)
-            curve = model.history_
-        best = min(curve, key=lambda row: float(row["validation_rmse"]), default=None)
+            curve = [row for row in model.history_ if measured in row]
+        best = min(curve, key=lambda row: loss(task, float(row[measured])), default=None)
         return {
             "params": jsonable(arm.params(searched)),
             "searched": searched,
-            "value": None if best is None else float(best["validation_rmse"]),
+            "value": None if best is None else float(best[measured]),
             "epoch": None if best is None else int(best["epoch"]),
-            "curve": {
-                name: [round(float(row[name]), 6) for row in curve]
-                for name in ("epoch", "train_rmse", "validation_rmse")
-            },
+            "curve": {name: [round(float(row[name]), 6) for row in curve] for name in ("epoch", *task.curve)},
             "seconds": round(time.perf_counter() - started, 3),
         }
 
-    def final(
-        self, arm: Arm, searched: dict[str, float], epochs: int, seed: int, report: Report
-    ) -> MatrixFactorization:
+    def final(self, arm: Arm, searched: dict[str, float], epochs: int, seed: int, report: Report) -> Recommender:
         """Fit on the whole of train for a given number of epochs."""
         model = self._model(arm, searched, self.data.train, seed, epochs, None)
         self._fit(model, epochs, report, self.data.train, None)
         return model
 
-    def predict(self, model: MatrixFactorization) -> NDArray[np.float32]:
-        """Predictions for the test pairs, (n_test,)."""
-        return model.predict(self.data.test.raw_users, self.data.test.raw_items)
+    def predict(self, model: Recommender) -> Array:
+        """What the model says about the test part, in the form that `Part` takes."""
+        return self.task.predict(model, self.data, self.part)
 
     def _model(
         self,
@@ -92,32 +99,17 @@ class Fitter:
         seed: int,
         epochs: int,
         patience: int | None,
-    ) -> MatrixFactorization:
-        from torchsse.recsys import MatrixFactorization
-
-        settings: dict[str, Any] = {"learning_rate": self.settings.learning_rate, **arm.params(searched)}
+    ) -> Recommender:
+        chosen: dict[str, Any] = dict(arm.params(searched))
         if arm.graphs == "given":
-            settings |= {"user_graph": self.data.user_graph, "item_graph": self.data.item_graph}
+            chosen |= {"user_graph": self.data.user_graph, "item_graph": self.data.item_graph}
         elif arm.graphs == "cooccurrence":
             # from what this fit learns from: never from the validation part of a trial
-            settings["user_graph"], settings["item_graph"] = self._neighbours.graphs(
-                train, int(settings.pop("neighbours"))
-            )
-        return MatrixFactorization(
-            factors=self.settings.factors,
-            epochs=epochs,
-            learning_rate_decay=self.settings.decay,
-            biases=self.settings.biases,
-            patience=patience,
-            num_threads=1,
-            seed=seed,
-            **settings,
-        )
+            chosen["user_graph"], chosen["item_graph"] = self._neighbours.graphs(train, int(chosen.pop("neighbours")))
+        return self.task.model(self.settings, {**chosen, "epochs": epochs, "patience": patience, "seed": seed})
 
     @staticmethod
-    def _fit(
-        model: MatrixFactorization, epochs: int, report: Report, train: Ratings, validation: Ratings | None
-    ) -> None:
+    def _fit(model: Any, epochs: int, report: Report, train: Ratings, validation: Ratings | None) -> None:
         stopped = False
 
         def after_epoch(epoch: int, info: dict[str, Any]) -> bool:

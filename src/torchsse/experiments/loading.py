@@ -67,11 +67,11 @@ def load_compare_data(
         item_graph: edge file over raw item ids.
         edge_weight: the column of edge weights, for both; None = every edge counts 1.
         columns: of both rating files.
-        feedback: the kind, where it should not be guessed.
+        feedback: the kind, where it should not be guessed. The test part is of the same kind.
 
     Raises:
         DataError: from the readers.
-        ConfigError: implicit feedback, or an edge weight without a graph.
+        ConfigError: an edge weight without a graph.
     """
     from torchsse.data import split
 
@@ -79,11 +79,6 @@ def load_compare_data(
         raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
     columns = columns or Columns()
     whole = columns.read(ratings, feedback=feedback)
-    if whole.ratings is None:
-        raise ConfigError(
-            f"{ratings}: compare supports explicit feedback so far, ratings with more than one value; these are "
-            "implicit (no rating column, all ratings equal, or --feedback implicit)"
-        )
     notes = []
     files = [DataFile.of("train" if test else "ratings", ratings)]
     if test is None:
@@ -93,7 +88,7 @@ def load_compare_data(
             f"held out at random (seed {settings.seed}) and are the test part."
         )
     else:
-        train, held_out = whole, columns.read(test, feedback="explicit", like=whole)
+        train, held_out = whole, columns.read(test, feedback=whole.feedback, like=whole)
         files.append(DataFile.of("test", test))
         notes += _overlap(train, held_out)
     graphs: dict[str, Graph | None] = {"user": None, "item": None}
@@ -131,8 +126,11 @@ def load_graph(path: Path, ids: IdMap, side: str, weight: Column = None) -> tupl
 
 
 def _overlap(train: Ratings, test: Ratings) -> list[str]:
-    """A note if test pairs are in train: their error says nothing."""
+    """A note if test pairs are in train: what is measured on them says nothing."""
     width = max(train.num_items, test.num_items)
     mine, theirs = (part.users.astype(np.int64) * width + part.items for part in (test, train))
     shared = int(np.isin(mine, theirs).sum())
-    return [f"{shared:,} of {len(test):,} test pairs are in train too: the test error is too low."] if shared else []
+    if not shared:
+        return []
+    so = "the test error is too low" if train.feedback == "explicit" else "they are left out"
+    return [f"{shared:,} of {len(test):,} test pairs are in train too: {so}."]

@@ -1,9 +1,10 @@
-"""The test part, and what is computed from predictions for it."""
+"""The test part of explicit ratings, and what is computed from predictions for it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,15 @@ class TestPart:
     def n_cold(self) -> int:
         return len(self.warm) - int(self.warm.sum())
 
+    def values(self, predicted: Floats) -> dict[str, float | None]:
+        """RMSE of one fit, on all pairs and on the warm ones."""
+        return {"rmse": self.rmse(predicted), "warm_rmse": self.warm_rmse(predicted)}
+
+    def facts(self, finals: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """How many pairs are cold, and the mean RMSE on the others."""
+        warm = [final["warm_rmse"] for final in finals if final["warm_rmse"] is not None]
+        return {"n_cold": self.n_cold, "warm_rmse": float(np.mean(warm)) if warm else None}
+
     def rmse(self, predicted: Floats) -> float:
         return rmse(predicted, self.truth)
 
@@ -51,10 +61,11 @@ class TestPart:
         """None where no pair is warm."""
         return rmse(predicted, self.truth, mask=self.warm) if self.warm.any() else None
 
-    def difference(self, arm: list[Floats], baseline: list[Floats], seed: int) -> Difference:
+    def difference(self, metric: str, arm: list[Floats], baseline: list[Floats], seed: int) -> Difference:
         """Paired bootstrap over users: squared errors of each pair, averaged over seeds, arm against baseline.
 
         Args:
+            metric: rmse, there is no other.
             arm: predictions, one array (n_test,) per seed.
             baseline: the same of the baseline.
             seed: of the resampling; the same for all arms, so that they are judged on the same resamples.

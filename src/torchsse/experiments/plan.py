@@ -19,10 +19,10 @@ from torchsse.experiments.arms import Arm
 from torchsse.experiments.files import write_array
 from torchsse.experiments.fitting import Fitter, Report
 from torchsse.experiments.journal import Journal
-from torchsse.experiments.outcome import TestPart
 from torchsse.experiments.pool import Observer, Unit
 from torchsse.experiments.search import BATCH, Trial, best_trial, propose
 from torchsse.experiments.settings import CompareSettings
+from torchsse.experiments.task import Task, loss
 
 __all__ = ["MODEL", "Plan"]
 
@@ -37,6 +37,7 @@ class _Progress:
     """How far the search of one arm has come: whole batches, then what is open of the current one."""
 
     arm: Arm
+    task: Task
     batches: int = 0
     open: set[int] = field(default_factory=set)
     records: dict[int, Record] = field(default_factory=dict)
@@ -47,9 +48,9 @@ class _Progress:
 
     @property
     def trials(self) -> list[Trial]:
-        """What was measured; a trial that diverged counts as infinitely bad."""
+        """What was measured, as something to minimise."""
         return [
-            Trial(number, record["searched"], float("inf") if record["value"] is None else record["value"])
+            Trial(number, record["searched"], loss(self.task, record["value"]))
             for number, record in self.records.items()
         ]
 
@@ -76,14 +77,13 @@ class Plan:
         arms: tuple[Arm, ...],
         settings: CompareSettings,
         fitter: Fitter,
-        part: TestPart,
         journal: Journal,
         observer: Observer,
     ) -> None:
-        self._settings, self._fitter, self._part = settings, fitter, part
+        self._settings, self._fitter = settings, fitter
         self._journal, self._observer = journal, observer
         self._out = journal.path.parent
-        self._searches = {arm.name: _Progress(arm) for arm in arms}
+        self._searches = {arm.name: _Progress(arm, fitter.task) for arm in arms}
         self._trials = {(r["arm"], r["number"]): r for r in journal.records if r["kind"] == "trial"}
         self._finals = {
             (r["arm"], r["seed"]): r for r in journal.records if r["kind"] == "final" and _intact(self._out, r)
@@ -129,7 +129,7 @@ class Plan:
         """The model to save, once every final fit is measured."""
         if self._model is not None or len(self._finals) < len(self._searches) * self._settings.seeds:
             return []
-        best = min(self._searches.values(), key=lambda search: float(search.chosen["value"]))
+        best = min(self._searches.values(), key=lambda search: loss(search.task, search.chosen["value"]))
         return [Unit(f"{best.arm.name}, model", partial(self._save, best.arm, best.chosen))]
 
     def _advance(self, search: _Progress) -> list[Unit]:
@@ -169,8 +169,7 @@ class Plan:
             "arm": arm.name,
             "seed": seed,
             "epochs": chosen["epoch"],
-            "rmse": self._part.rmse(predicted),
-            "warm_rmse": self._part.warm_rmse(predicted),
+            **self._fitter.part.values(predicted),
             "predictions": path.relative_to(self._out).as_posix(),
             "sha256": _sha256(path),
             "seconds": round(time.perf_counter() - started, 3),

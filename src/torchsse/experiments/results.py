@@ -6,36 +6,41 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from torchsse.experiments.outcome import TestPart
 from torchsse.experiments.plan import Plan
 from torchsse.experiments.settings import CompareSettings
+from torchsse.experiments.task import Array, Part, Task
 from torchsse.metrics import Difference, holm, t_interval
 
 __all__ = ["result_records"]
 
 
 def result_records(
-    arms: list[str], plan: Plan, part: TestPart, out: Path, settings: CompareSettings
+    task: Task, arms: list[str], plan: Plan, part: Part, out: Path, settings: CompareSettings
 ) -> list[dict[str, Any]]:
-    """One record per arm; the first arm is the baseline, whose difference is 0 and whose p value is None.
+    """One record per arm and metric: first the task's metric for each arm, then the further ones.
 
-    mean, std (ddof 1) and ci95 (t interval) are over seeds; std and ci95 are None for a single seed. difference is
-    that of the means; difference_ci95 and p_value (Holm-corrected) come from the paired bootstrap over users.
+    The first arm is the baseline, whose difference is 0 and whose p value is None. mean, std (ddof 1) and ci95 (t
+    interval) are over seeds; std and ci95 are None for a single seed. difference is that of the means; difference_ci95
+    and p_value come from the paired bootstrap over users. p_value is Holm-corrected over the arms, for each metric
+    apart: the verdict rests on the task's metric, the further ones describe.
+
+    The records of the task's metric also hold the search, the learning curve and the validation value.
     """
     predicted = {arm: _predictions(out, plan.outcome(arm)[2]) for arm in arms}
-    baseline, others = arms[0], arms[1:]
-    raw = {arm: part.difference(predicted[arm], predicted[baseline], settings.seed) for arm in others}
-    corrected = dict(zip(others, holm([raw[arm].p_value for arm in others]).tolist())) if others else {}
-    records = [_record(arm, plan, part, settings) for arm in arms]
-    return [
-        {**record, **_compared(record, records[0], raw.get(record["arm"]), corrected.get(record["arm"]))}
-        for record in records
-    ]
+    records = []
+    for metric in (task.metric, *task.further):
+        raw = {arm: part.difference(metric, predicted[arm], predicted[arms[0]], settings.seed) for arm in arms[1:]}
+        corrected = dict(zip(raw, holm([found.p_value for found in raw.values()]).tolist())) if raw else {}
+        found = [_record(task, metric, arm, plan, part, settings) for arm in arms]
+        records += [
+            {**record, **_compared(record, found[0], raw.get(record["arm"]), corrected.get(record["arm"]))}
+            for record in found
+        ]
+    return records
 
 
-def _predictions(out: Path, finals: list[dict[str, Any]]) -> list[npt.NDArray[np.floating]]:
+def _predictions(out: Path, finals: list[dict[str, Any]]) -> list[Array]:
     return [np.load(out / final["predictions"], mmap_mode="r", allow_pickle=False) for final in finals]
 
 
@@ -50,25 +55,27 @@ def _compared(
     }
 
 
-def _record(arm: str, plan: Plan, part: TestPart, settings: CompareSettings) -> dict[str, Any]:
+def _record(task: Task, metric: str, arm: str, plan: Plan, part: Part, settings: CompareSettings) -> dict[str, Any]:
     chosen, trials, finals = plan.outcome(arm)
-    over_seeds = t_interval([final["rmse"] for final in finals])
+    over_seeds = t_interval([final[metric] for final in finals])
     several = over_seeds.n > 1
-    warm = [final["warm_rmse"] for final in finals if final["warm_rmse"] is not None]
-    return {
+    record = {
         "arm": arm,
-        "metric": "rmse",
+        "metric": metric,
         "mean": over_seeds.mean,
         "std": over_seeds.std if several else None,
         "ci95": [over_seeds.low, over_seeds.high] if several else None,
-        "per_seed": [final["rmse"] for final in finals],
+        "per_seed": [final[metric] for final in finals],
         "seeds": settings.final_seeds,
         "params": chosen["params"],
         "trials": settings.trials,
         "n_test": len(part),
-        "n_cold": part.n_cold,
-        "warm_rmse": float(np.mean(warm)) if warm else None,
-        "validation_rmse": chosen["value"],
+        **part.facts(finals),
+    }
+    if metric != task.metric:
+        return record
+    return record | {
+        f"validation_{metric}": chosen["value"],
         "best_epoch": chosen["epoch"],
         "seconds": round(float(np.mean([final["seconds"] for final in finals])), 3),
         "curve": chosen["curve"],

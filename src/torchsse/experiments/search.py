@@ -32,7 +32,7 @@ _SAMPLER_STRIDE = 100_003
 
 @dataclass(frozen=True)
 class Trial:
-    """A measured trial: its number within the arm, the searched settings, and the validation metric (lower wins)."""
+    """A measured trial: its number within the arm, the searched settings, and its loss on validation (lower wins)."""
 
     number: int
     params: Mapping[str, float]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +13,22 @@ from torchsse.experiments.files import jsonable
 if TYPE_CHECKING:
     from torchsse.data import Ratings
     from torchsse.experiments.arms import Arm
+    from torchsse.experiments.task import Task
     from torchsse.graph import Graph
 
-__all__ = ["CompareData", "CompareSettings", "DataFile", "config_of"]
+__all__ = ["CompareData", "CompareSettings", "DataFile", "RankingSettings", "config_of", "settings_for"]
 
 
 @dataclass(frozen=True)
 class CompareSettings:
-    """What holds for every arm.
+    """What holds for every arm; the defaults are for explicit ratings.
 
     Attributes:
         factors: the rank.
         biases: a global mean and biases, or neither (the paper's model).
         epochs: the most a fit may take; early stopping on validation chooses the number.
-        patience: epochs without a better validation RMSE before a trial stops. Large, because the RMSE may rise for
-            twenty epochs and then fall further as the learning rate decays.
+        patience: epochs without a better value on validation before a trial stops. Large, because the RMSE may rise
+            for twenty epochs and then fall further as the learning rate decays.
         learning_rate: of per-example SGD, where an arm does not search it.
         learning_rate_decay: its factor from one epoch to the next; None = .97 with biases, .98 without.
         trials: of the search, per arm.
@@ -77,6 +78,50 @@ class CompareSettings:
 
 
 @dataclass(frozen=True)
+class RankingSettings(CompareSettings):
+    """The same for implicit feedback, with defaults for BPR.
+
+    Attributes:
+        biases: of items.
+        validation_fraction: a fifth: precision@10 of few held-out items is mostly noise.
+        num_negatives: drawn for each positive.
+        hard_negatives: train on the one of them with the highest score only.
+    """
+
+    biases: bool = False
+    learning_rate: float = 0.05
+    learning_rate_decay: float | None = 0.98
+    validation_fraction: float = 0.2
+    num_negatives: int = 3
+    hard_negatives: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        least = 2 if self.hard_negatives else 1
+        if self.num_negatives < least:
+            hard = " with hard_negatives" if self.hard_negatives else ""
+            raise ConfigError(f"num_negatives must be at least {least}{hard}, got {self.num_negatives}")
+
+
+def settings_for(feedback: str, **given: Any) -> CompareSettings:
+    """Settings for "explicit" or "implicit" feedback; None stands for the default of that kind.
+
+    Raises:
+        ConfigError: for a setting outside its range, or one that only the other kind has.
+
+    >>> settings_for("implicit", biases=None, trials=4).biases, settings_for("explicit", biases=None).biases
+    (False, True)
+    """
+    kind = RankingSettings if feedback == "implicit" else CompareSettings
+    wanted = {name: value for name, value in given.items() if value is not None}
+    foreign = [name for name in wanted if name not in {each.name for each in fields(kind)}]
+    if foreign:
+        options = ", ".join("--" + name.replace("_", "-") for name in foreign)
+        raise ConfigError(f"{options}: for implicit feedback only, but these ratings are {feedback}")
+    return kind(**wanted)
+
+
+@dataclass(frozen=True)
 class DataFile:
     """A file the results rest on. Only role and sha256 count when a run is resumed: a file may move, not change."""
 
@@ -111,12 +156,12 @@ class CompareData:
     notes: tuple[str, ...] = ()
 
 
-def config_of(settings: CompareSettings, arms: tuple[Arm, ...], data: CompareData) -> dict[str, Any]:
+def config_of(task: Task, settings: CompareSettings, arms: tuple[Arm, ...], data: CompareData) -> dict[str, Any]:
     """Everything the results depend on, as JSON: its fingerprint decides whether a journal may be resumed."""
     import torchsse
 
     return {
-        "task": "compare-explicit",
+        "task": task.name,
         "version": torchsse.__version__,
         "settings": asdict(settings),
         "split": f"validation: {settings.validation_fraction:g} of each user's train ratings, at random",

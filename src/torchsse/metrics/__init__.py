@@ -1,16 +1,19 @@
-"""Rating metrics, and the statistics that compare arms."""
+"""Rating and ranking metrics, and the statistics that compare arms."""
 
 from __future__ import annotations
 
+from torchsse.metrics.ranking import RANKING_METRICS, ranking_metrics
 from torchsse.metrics.rating import mae, rating_metrics, rmse, squared_errors
 from torchsse.metrics.stats import Difference, Interval, holm, paired_bootstrap, t_interval
 
 __all__ = [
+    "RANKING_METRICS",
     "Difference",
     "Interval",
     "holm",
     "mae",
     "paired_bootstrap",
+    "ranking_metrics",
     "rating_metrics",
     "rmse",
     "squared_errors",

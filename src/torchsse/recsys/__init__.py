@@ -14,7 +14,11 @@ except ImportError as error:  # pragma: no cover - needs an environment without 
         f"torchsse.recsys needs {error.name}: python -m pip install 'torchsse[recsys]'"
     ) from error
 
+from torchsse.recsys.als.laplacian import GraphALS
+from torchsse.recsys.als.marginalized import MarginalizedMF
+from torchsse.recsys.als.weighted import WeightedALS
+from torchsse.recsys.bpr import BPR
 from torchsse.recsys.mf import MatrixFactorization
 from torchsse.recsys.training import DivergedError
 
-__all__ = ["DivergedError", "MatrixFactorization"]
+__all__ = ["BPR", "DivergedError", "GraphALS", "MarginalizedMF", "MatrixFactorization", "WeightedALS"]

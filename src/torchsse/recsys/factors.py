@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from torchsse.recsys.kernels.mf import padded, score
 
@@ -93,3 +94,11 @@ class Factors:
             self.P, self.Q, self.bu, self.bi, warm_users, warm_items, np.float32(mean), biases, out,
         )  # fmt: skip
         return out
+
+    def products(self, users: npt.NDArray[np.int64]) -> Floats:
+        """P[users] Q', shape (len(users), num_items), in memory of its own.
+
+        By torch, whose threads `torchsse.recsys.blocks.one_thread` can hold back; numpy's fight over small blocks.
+        """
+        found: Floats = (torch.from_numpy(self.P[users]) @ torch.from_numpy(self.Q).T).numpy()
+        return found

@@ -17,7 +17,7 @@ from torchsse.transition import Law, build_law
 if TYPE_CHECKING:
     from torchsse.data import IdMap
 
-__all__ = ["check_graph_words", "table_law"]
+__all__ = ["check_graph_words", "table_graph", "table_law"]
 
 log = logging.getLogger("torchsse.recsys")
 
@@ -30,19 +30,14 @@ def check_graph_words(table: str, graph: object, rho: object) -> None:
         raise ConfigError(f"rho_{table} = {rho!r} needs {table}_graph (graphs are not stored with a saved model)")
 
 
-def table_law(
-    table: str, graph: Any, rho: float | None, ids: IdMap, counts: npt.NDArray[np.int64], swap_unseen: bool
-) -> tuple[Law, int]:
-    """The law of one table, and how many edges named unknown ids.
+def table_graph(table: str, graph: Any, ids: IdMap) -> tuple[Graph | None, int]:
+    """The graph of one table, and how many edges named unknown ids.
 
     Args:
         table: "user" or "item", for messages.
         graph: None, a `Graph` over the codes of `ids`, or what `torchsse.data.as_edges` takes: an `EdgeTable` of raw
             ids, a file, a tuple of columns.
-        rho: with a graph, how much likelier a neighbour is drawn.
         ids: the rows of the table.
-        counts: training examples of each row; rows without any are excluded from swaps.
-        swap_unseen: do not exclude them.
 
     Raises:
         ConfigError: a graph of another size. DataError: no edges can be read from it.
@@ -56,12 +51,32 @@ def table_law(
             warnings.warn(
                 f"{table}_graph: none of its {dropped} edges joins two {table}s of the train set",
                 TorchsseWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         graph = Graph.from_edges(src, dst, num_nodes=len(ids), weight=weight)
     if graph is not None and graph.num_nodes != len(ids):
         raise ConfigError(
             f"{table}_graph: expected a graph over the {len(ids)} {table}s of train, got {graph.num_nodes} nodes"
         )
+    return graph, dropped
+
+
+def table_law(
+    table: str, graph: Any, rho: float | None, ids: IdMap, counts: npt.NDArray[np.int64], swap_unseen: bool
+) -> tuple[Law, int]:
+    """The law of one table, and how many edges named unknown ids.
+
+    Args:
+        table: "user" or "item", for messages.
+        graph: as for `table_graph`.
+        rho: with a graph, how much likelier a neighbour is drawn.
+        ids: the rows of the table.
+        counts: training examples of each row; rows without any are excluded from swaps.
+        swap_unseen: do not exclude them.
+
+    Raises:
+        ConfigError: a graph of another size. DataError: no edges can be read from it.
+    """
+    graph, dropped = table_graph(table, graph, ids)
     exclude = None if swap_unseen else np.flatnonzero(counts == 0)
     return build_law(len(ids), graph=graph, rho=rho, exclude=exclude), dropped

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from torchsse.data import Ratings, as_ratings
-from torchsse.errors import ConfigError, DataError
-from torchsse.recsys.base import Codes, Floats, Recommender
+from torchsse.data import Ratings
+from torchsse.errors import ConfigError
+from torchsse.recsys.explicit import ExplicitRecommender
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.kernels.draw import swaps
@@ -23,7 +22,7 @@ from torchsse.recsys.training import Callback, Checkpoint, Trainer, fingerprint,
 __all__ = ["MatrixFactorization"]
 
 
-class MatrixFactorization(Recommender):
+class MatrixFactorization(ExplicitRecommender):
     """Matrix factorisation of explicit ratings by SGD with Stochastic Shared Embeddings (paper, Algorithm 1 and 4.1).
 
     r(u, i) = mean + b_u + b_i + a_u . b_i, or a_u . b_i with ``biases=False``. Every epoch visits the ratings one at a
@@ -174,8 +173,8 @@ class MatrixFactorization(Recommender):
             DivergedError (a ConfigError): the learning rate was too large.
         """
         self._check_params()
-        ratings = _explicit(train, "train")
-        held_out = None if validation is None else _explicit(validation, "validation")
+        ratings = self._ratings(train, "train")
+        held_out = None if validation is None else self._ratings(validation, "validation")
         # by user and item: the order of the file does not matter, and threads can own ranges of users
         order = np.lexsort((ratings.items, ratings.users))
         users, items = ratings.users[order].astype(np.int64), ratings.items[order].astype(np.int64)
@@ -212,20 +211,13 @@ class MatrixFactorization(Recommender):
         else:
             laws = swaps(user_law, rates.p0_user), swaps(item_law, rates.p0_item)
             trainer = KernelTrainer(self._factors, examples_of(users, items, values), *laws, rates, self.num_threads)
-        measure = None
-        if held_out is not None:
-            pairs, truth = self._codes_of(held_out), held_out.values.astype(np.float64)
-
-            def measure() -> float:
-                return math.sqrt(float(np.mean((self._score_pairs(*pairs) - truth) ** 2)))
-
-        self.history_: list[dict[str, Any]] = []
+        self.history_ = []
         self.best_epoch_, self.stopped_ = 0, None
         outcome = run_epochs(
             trainer,
             epochs=self.epochs,
             patience=self.patience,
-            measure=measure,
+            measure=self._rmse_on(held_out),
             learning_rate=rates.learning_rate,
             callback=callback,
             checkpoint=self._checkpoint(ratings, (users, items, values), held_out, (user_law, item_law)),
@@ -268,76 +260,3 @@ class MatrixFactorization(Recommender):
                 extra += [graph.indptr, graph.indices, *([] if graph.weights is None else [graph.weights])]
         ids = [ratings.user_ids.ids.tolist(), ratings.item_ids.ids.tolist()]
         return Checkpoint(self.checkpoint, fingerprint(words, ids, *arrays, *extra), self.checkpoint_seconds)
-
-    # prediction -------------------------------------------------------------------------------------------------
-
-    def _score_pairs(self, users: Codes, items: Codes) -> Floats:
-        """Clipped predictions for codes; -1 = unknown."""
-        scores = self._factors.score(users, items, *self._warm, self.mean_, bool(self.biases))
-        if not self.biases:
-            warm_user = np.append(self._warm[0], False)
-            warm_item = np.append(self._warm[1], False)
-            scores[~(warm_user[users] & warm_item[items])] = self.mean_
-        return np.clip(scores, *self.rating_range_, out=scores)
-
-    def _score_users(self, users: Codes) -> Floats:
-        tables, (warm_users, warm_items) = self._factors, self._warm
-        scores: Floats = tables.P[users] @ tables.Q.T
-        warm = warm_users[users][:, None] & warm_items[None, :]
-        if not self.biases:
-            return np.where(warm, scores, np.float32(self.mean_))
-        scores[~warm] = 0.0
-        scores += np.float32(self.mean_) + np.where(warm_users, tables.bu, 0)[users][:, None]
-        scores += np.where(warm_items, tables.bi, 0)[None, :]
-        return scores
-
-    def evaluate(self, test: Any) -> dict[str, Any]:
-        """Errors of the predictions on held-out ratings.
-
-        Returns:
-            ``rmse`` and ``mae`` on all pairs, ``rmse_warm`` and ``mae_warm`` on those whose user and item are in train
-            (NaN if there are none), ``n`` pairs and ``n_cold`` of them with an unseen user or item.
-        """
-        self._check_fitted()
-        ratings = _explicit(test, "test")
-        users, items = self._codes_of(ratings)
-        error = np.abs(self._score_pairs(users, items) - ratings.values.astype(np.float64))
-        warm = np.append(self._warm[0], False)[users] & np.append(self._warm[1], False)[items]
-        known = error[warm]
-        return {
-            "rmse": math.sqrt(float(np.mean(error**2))),
-            "mae": float(np.mean(error)),
-            "rmse_warm": math.sqrt(float(np.mean(known**2))) if len(known) else math.nan,
-            "mae_warm": float(np.mean(known)) if len(known) else math.nan,
-            "n": len(error),
-            "n_cold": int((~warm).sum()),
-        }
-
-    # files ------------------------------------------------------------------------------------------------------
-
-    def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        facts = {
-            "mean": self.mean_, "rating_range": list(self.rating_range_), "best_epoch": self.best_epoch_,
-            "stopped": self.stopped_, "history": self.history_, "dropped_edges": self.dropped_edges_,
-        }  # fmt: skip
-        warm = {"warm_users": self._warm[0], "warm_items": self._warm[1]}
-        return facts, {**self._factors.arrays(factors=self.factors), **warm}
-
-    def _restore(self, facts: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
-        self.mean_, self.rating_range_ = facts["mean"], (facts["rating_range"][0], facts["rating_range"][1])
-        self.best_epoch_, self.stopped_ = facts["best_epoch"], facts["stopped"]
-        self.history_, self.dropped_edges_ = facts["history"], facts["dropped_edges"]
-        self._warm = arrays["warm_users"].astype(bool), arrays["warm_items"].astype(bool)
-        self._factors = Factors.from_arrays(arrays)
-
-
-def _explicit(data: Any, what: str) -> Ratings:
-    ratings = as_ratings(data)
-    if not len(ratings):
-        raise DataError(f"{what}: expected at least one rating, got none")
-    if ratings.feedback == "implicit":
-        raise DataError(
-            f"{what}: MatrixFactorization needs ratings that differ, got implicit feedback (no ratings, or all equal); "
-            "for ratings that happen to be equal say feedback='explicit' when reading"
-        )
-    return ratings

@@ -32,7 +32,7 @@ class Trainer(Protocol):
     factors: Factors
 
     def epoch(self, epoch: int) -> float:
-        """Train one epoch, counted from 0; the root mean squared error before each update."""
+        """Train one epoch, counted from 0; the mean training error, each example's taken before its update."""
 
     def skip(self, epochs: int) -> None:
         """Bring what is carried from epoch to epoch, but not in `factors`, to where `epochs` epochs leave it."""
@@ -108,10 +108,16 @@ def run_epochs(
     checkpoint: Checkpoint | None,
     history: list[dict[str, Any]],
     name: str = "validation_rmse",
+    train_name: str = "train_rmse",
+    higher: bool = False,
+    every: int = 1,
 ) -> Outcome:
-    """Train up to `epochs` epochs; with `measure` (lower is better) end at the best epoch's factors.
+    """Train up to `epochs` epochs; with `measure` end at the factors of the best epoch measured.
 
     `history` is filled in place, so that a callback sees it grow. A callback that returns True ends the run.
+
+    `name` and `train_name` are what `measure` and the trainer's error are called in `history`; with `higher` a larger
+    value of `measure` is better; it is taken after `every` so many epochs, and after the last.
 
     Raises:
         DivergedError: an error or a parameter is no longer finite.
@@ -128,17 +134,17 @@ def run_epochs(
         trainer.skip(start)
     for epoch in range(start, epochs if stopped is None else start):
         began = time.perf_counter()
-        train_rmse = trainer.epoch(epoch)
+        error = trainer.epoch(epoch)
         seconds = time.perf_counter() - began
-        if not math.isfinite(train_rmse):
+        if not math.isfinite(error):
             raise DivergedError(
-                f"training diverged in epoch {epoch + 1} (train RMSE {train_rmse}, learning rate "
+                f"training diverged in epoch {epoch + 1} ({train_name} {error}, learning rate "
                 f"{learning_rate(epoch):g}): expected finite errors; lower learning_rate"
             )
-        info = {"epoch": epoch + 1, "train_rmse": train_rmse, "seconds": seconds, "learning_rate": learning_rate(epoch)}
-        if measure is not None:
-            value = measure()
-            info[name] = value
+        info = {"epoch": epoch + 1, train_name: error, "seconds": seconds, "learning_rate": learning_rate(epoch)}
+        if measure is not None and ((epoch + 1) % every == 0 or epoch + 1 == epochs):
+            info[name] = measure()
+            value = -info[name] if higher else info[name]
             if value < best_value:
                 best_value, best_epoch = value, epoch + 1
                 best = best or trainer.factors.copy()
@@ -158,7 +164,7 @@ def run_epochs(
             break
     if not trainer.factors.finite():
         raise DivergedError("training diverged in its last epoch: expected finite parameters; lower learning_rate")
-    if measure is None:
+    if measure is None or best_epoch == 0:
         best_epoch = len(history)
     elif best is not None:
         trainer.factors.copy_from(best)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torchsse.report.tables import caption, markdown_table
+from torchsse.report.tables import caption, markdown_further, markdown_table
 from torchsse.report.verdict import remarks, verdict
 
 __all__ = ["markdown_page"]
@@ -15,6 +15,9 @@ def markdown_page(document: dict[str, Any], figures: list[Path]) -> str:
     """The page as Markdown; figures are linked by file name, so they lie beside it."""
     parts = ["# Does SSE help?", verdict(document), markdown_table(document), caption(document)]
     parts += [f"![{figure.stem.replace('_', ' ')}]({figure.name})" for figure in figures]
+    more = markdown_further(document)
+    if more:
+        parts.append(more)
     notes = remarks(document)
     if notes:
         parts.append("\n".join(["## Remarks", "", *(f"- {note}" for note in notes)]))

@@ -6,6 +6,7 @@ from typing import Any
 
 from torchsse.report.document import Record, baseline_of, is_significant
 from torchsse.report.format import interval, number, p_value, signed
+from torchsse.report.metric import best, compared, gain, higher_is_better, label, primary, significantly_better
 
 __all__ = ["remarks", "verdict"]
 
@@ -14,42 +15,41 @@ def verdict(document: dict[str, Any]) -> str:
     """One or two sentences: does SSE help on these data, and by how much?
 
     The best SSE arm is judged against the baseline; significant means p < 0.05 after Holm's correction with a 95%
-    interval that excludes 0. A lower RMSE is better.
+    interval that excludes 0. It speaks of the metric of the first record.
     """
-    records = document["results"]
-    baseline = baseline_of(records)
-    others = [record for record in records if record is not baseline]
+    records = primary(document["results"])
+    baseline, others = baseline_of(records), compared(records)
+    metric = label(baseline["metric"])
     sse = [record for record in others if record["arm"].startswith("sse")]
     if not sse:
         return "No SSE arm was run, so there is no answer about SSE."
-    best = min(sse, key=lambda record: record["difference"])
-    name = baseline["arm"]
-    if is_significant(best) and best["difference"] < 0:
-        share = 100 * -best["difference"] / baseline["mean"]
+    leader = max(sse, key=gain)
+    name, moves = baseline["arm"], "raises" if higher_is_better(baseline["metric"]) else "lowers"
+    if significantly_better(leader):
+        share = f" ({100 * gain(leader) / baseline['mean']:.2g} %)" if baseline["mean"] else ""
         text = (
-            f"SSE helps here: {best['arm']} lowers the test RMSE by {number(-best['difference'])} ({share:.2g} %), "
-            f"from {number(baseline['mean'])} to {number(best['mean'])} ({_evidence(best)}): significant."
+            f"SSE helps here: {leader['arm']} {moves} the test {metric} by {number(gain(leader))}{share}, "
+            f"from {number(baseline['mean'])} to {number(leader['mean'])} ({_evidence(leader)}): significant."
         )
-    elif all(is_significant(record) and record["difference"] > 0 for record in sse):
+    elif all(is_significant(record) and gain(record) < 0 for record in sse):
         text = (
             f"SSE adds nothing here: {name} does better. Every SSE arm is significantly worse, the closest, "
-            f"{best['arm']}, by {number(best['difference'])} RMSE ({_evidence(best)})."
+            f"{leader['arm']}, by {number(-gain(leader))} {metric} ({_evidence(leader)})."
         )
     else:
         text = (
-            f"SSE adds nothing here: no SSE arm beats {name} significantly. The best of them, {best['arm']}, differs "
-            f"by {signed(best['difference'])} RMSE ({_evidence(best)})."
+            f"SSE adds nothing here: no SSE arm beats {name} significantly. The best of them, {leader['arm']}, differs "
+            f"by {signed(leader['difference'])} {metric} ({_evidence(leader)})."
         )
-    rivals = [record for record in others if record not in sse and record["mean"] < min(best["mean"], baseline["mean"])]
-    if rivals:
-        rival = min(rivals, key=lambda record: record["mean"])
+    rival = best([leader, baseline, *(record for record in others if record not in sse)])
+    if rival is not leader and rival is not baseline:
         text += f" {rival['arm']} alone reaches {number(rival['mean'])}."
     return text
 
 
 def remarks(document: dict[str, Any]) -> list[str]:
     """What a careful reader should know beside the verdict: each a sentence, most important first."""
-    records = document["results"]
+    records = primary(document["results"])
     baseline = baseline_of(records)
     found = list(document["provenance"].get("notes", []))
     found += [text for record in records if record is not baseline for text in _cold(record, baseline)]
@@ -76,12 +76,15 @@ def _evidence(record: Record) -> str:
 
 def _cold(record: Record, baseline: Record) -> list[str]:
     """A gain that comes from pairs with an unseen user or item says little about the embeddings."""
-    if not record.get("n_cold") or record.get("warm_rmse") is None or baseline.get("warm_rmse") is None:
+    name = f"warm_{record['metric']}"
+    if not record.get("n_cold") or record.get(name) is None or baseline.get(name) is None:
         return []
-    warm = record["warm_rmse"] - baseline["warm_rmse"]
-    if record["difference"] < 0 and is_significant(record) and warm > record["difference"] / 2:
+    warm = record[name] - baseline[name]
+    warm_gain = warm if higher_is_better(record["metric"]) else -warm
+    if significantly_better(record) and warm_gain < gain(record) / 2:
+        what = "ratings" if record["metric"] == "rmse" else "positives"
         return [
-            f"Most of the gain of {record['arm']} comes from the {record['n_cold']} test ratings of unseen users or "
+            f"Most of the gain of {record['arm']} comes from the {record['n_cold']} test {what} of unseen users or "
             f"items; on the others the difference is {signed(warm)}."
         ]
     return []

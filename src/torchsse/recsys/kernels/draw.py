@@ -17,7 +17,7 @@ from torchsse.recsys.kernels.rng import GOLDEN, below, mix, unit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SWAPS", "Swaps", "coins", "draw", "draw_many", "swaps"]
+__all__ = ["SWAPS", "Swaps", "coins", "draw", "draw_many", "frozen", "swaps"]
 
 COIN_BITS = 32
 
@@ -59,8 +59,8 @@ SWAPS = types.NamedTuple(
 )
 
 
-def _frozen(array: Any, dtype: Any) -> Any:
-    # one type for the kernel whatever the caller's flags; copies only to change the dtype
+def frozen(array: Any, dtype: Any) -> Any:
+    """A read-only view: one type for the kernel whatever the caller's flags. Copies only to change the dtype."""
     view = np.ascontiguousarray(array if array is not None else (), dtype=dtype).view()
     view.flags.writeable = False
     return view
@@ -69,7 +69,7 @@ def _frozen(array: Any, dtype: Any) -> Any:
 def coins(p0: float | npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
     """p0, one number or one per row, as 32-bit thresholds: the chance is exact to 2^-33, and exact at 0 and 1."""
     scaled = np.rint(np.atleast_1d(np.asarray(p0, dtype=np.float64)) * 2.0**COIN_BITS).astype(np.uint64)
-    thresholds: npt.NDArray[np.uint64] = _frozen(scaled, np.uint64)
+    thresholds: npt.NDArray[np.uint64] = frozen(scaled, np.uint64)
     return thresholds
 
 
@@ -88,13 +88,13 @@ def swaps(law: Any, p0: float | npt.NDArray[np.float64]) -> Swaps:
         coin=thresholds,
         step=int(np.ndim(p0) > 0),
         num_active=int(law.num_active),
-        active=_frozen(law.active, np.int64),
-        position=_frozen(law.position, np.int64),
-        stays=_frozen(stays, np.bool_),
-        link=_frozen(law.link if graph is not None else None, np.float64),
-        indptr=_frozen(graph.indptr if graph is not None else None, np.int64),
-        indices=_frozen(graph.indices if graph is not None else None, np.int32),
-        cumulative=_frozen(law.cumulative if graph is not None else None, np.float64),
+        active=frozen(law.active, np.int64),
+        position=frozen(law.position, np.int64),
+        stays=frozen(stays, np.bool_),
+        link=frozen(law.link if graph is not None else None, np.float64),
+        indptr=frozen(graph.indptr if graph is not None else None, np.int64),
+        indices=frozen(graph.indices if graph is not None else None, np.int32),
+        cumulative=frozen(law.cumulative if graph is not None else None, np.float64),
     )
 
 

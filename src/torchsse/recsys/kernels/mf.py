@@ -11,14 +11,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba import from_dtype, njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from torchsse.recsys.kernels.cache import MATH, compiled
 from torchsse.recsys.kernels.draw import SWAPS, draw
-from torchsse.recsys.kernels.rng import GOLDEN, high, mix
+from torchsse.recsys.kernels.memory import LANES, padded, positions, prefetch_row
+from torchsse.recsys.kernels.rng import GOLDEN, mix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,70 +32,10 @@ EXAMPLE = np.dtype(
         "itemsize": 16,
     }
 )
-#: Rows are padded with zeros to a multiple of this many float32 (64 bytes, a cache line); zeros stay zeros.
-LANES = 16
 BLOCK = 256
 #: Rows are asked for this many examples before their turn: far enough for the third-level cache.
 AHEAD = 4
 _HALF = np.uint64(0xFFFFFFFF)
-
-
-def padded(factors: int) -> int:
-    """The width of a row that holds `factors` numbers.
-
-    >>> padded(16), padded(100)
-    (16, 112)
-    """
-    return -(-factors // LANES) * LANES
-
-
-def _emit_prefetch(context: Any, builder: Any, kind: Any, array: Any, index: Any, lines: int) -> None:
-    """Ask for the `lines` cache lines from array[index] on, to be written."""
-    byte, word, wide = ir.IntType(8).as_pointer(), ir.IntType(32), ir.IntType(64)
-    struct = context.make_array(kind)(context, builder, array)
-    stride = cgutils.unpack_tuple(builder, struct.strides, kind.ndim)[0]
-    start = builder.gep(builder.bitcast(struct.data, byte), [builder.mul(stride, index)])
-    signature = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-    function = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
-    for line in range(lines):
-        address = builder.gep(start, [ir.Constant(wide, 64 * line)])
-        builder.call(function, [address, ir.Constant(word, 1), ir.Constant(word, 3), ir.Constant(word, 1)])
-
-
-@intrinsic
-def _prefetch(_context: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of array[index]."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _emit_prefetch(context, builder, signature.args[0], arguments[0], arguments[1], 1)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), codegen
-
-
-@intrinsic(prefer_literal=True)
-def _prefetch_row(_context: Any, array: Any, index: Any, width: Any) -> Any:
-    """Ask for row `index` of float32, `width` (a constant) numbers wide."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        lines = signature.args[2].literal_value * 4 // 64
-        _emit_prefetch(context, builder, signature.args[0], arguments[0], arguments[1], lines)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64, width), codegen
-
-
-@njit(error_model="numpy")
-def _positions(examples: Any, start: Any, size: Any, where: Any, state: Any) -> Any:
-    """Fisher-Yates: example start+q will change places with one drawn from itself to the last."""
-    # unsigned throughout: numba then leaves out the test for negative indices
-    base, left = np.uint64(start), np.uint64(examples.shape[0] - start)
-    for q in range(np.uint64(size)):
-        state += GOLDEN
-        j = base + q + high(mix(state), left - q)
-        where[q] = j
-        _prefetch(examples, np.int64(j))
-    return state
 
 
 @njit(error_model="numpy")
@@ -132,8 +70,8 @@ def _updaters(width: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     @njit(**MATH)
     def ahead(q: Any, size: Any, users: Any, items: Any, P: Any, Q: Any) -> None:
         later = min(q + AHEAD, size - 1)
-        _prefetch_row(P, np.int64(users[later]), width)
-        _prefetch_row(Q, np.int64(items[later]), width)
+        prefetch_row(P, np.int64(users[later]), width)
+        prefetch_row(Q, np.int64(items[later]), width)
 
     @njit(**MATH)
     def plain(
@@ -223,13 +161,13 @@ def epoch(width: int) -> Callable[..., Any]:
         ratings, where = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.uint64)
         masks = np.empty(width, np.float32)
         total = 0.0
-        order = _positions(examples, 0, min(BLOCK, n), where, order)
+        order = positions(examples, 0, min(BLOCK, n), where, order)
         for start in range(0, n, BLOCK):
             size = min(BLOCK, n - start)
             coin = _prepare(examples, start, size, where, by_user, by_item, coin, users, items, ratings)
             after = start + BLOCK
             if after < n:
-                order = _positions(examples, after, min(BLOCK, n - after), where, order)
+                order = positions(examples, after, min(BLOCK, n - after), where, order)
             if drop:
                 part, mask = dropped(
                     size, users, items, ratings, P, Q, bu, bi, mean, rate, decay, bias_decay, biases,
@@ -276,7 +214,7 @@ def _plan(
     where = np.empty(BLOCK, np.uint64)
     for start in range(0, n, BLOCK):
         size = min(BLOCK, n - start)
-        order = _positions(examples, start, size, where, order)
+        order = positions(examples, start, size, where, order)
         end = start + size
         coin = _prepare(
             examples, start, size, where, by_user, by_item, coin, users[start:end], items[start:end], ratings[start:end]

@@ -1,0 +1,326 @@
+"""BPR: implicit feedback, pairwise ranking by SGD, SSE on users and items."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from torchsse.data import Ratings, as_ratings
+from torchsse.errors import ConfigError, DataError
+from torchsse.metrics import RANKING_METRICS
+from torchsse.recsys.base import Codes, Floats, Recommender
+from torchsse.recsys.bpr_sgd import BPRKernelTrainer, RankingRates, pairs_of
+from torchsse.recsys.factors import Factors
+from torchsse.recsys.graphs import check_graph_words, table_law
+from torchsse.recsys.kernels.draw import swaps
+from torchsse.recsys.kernels.negatives import seen_pairs
+from torchsse.recsys.params import check_choice, check_integer, check_number
+from torchsse.recsys.ranking import RankingTest, evaluate_ranking
+from torchsse.recsys.training import Callback, Checkpoint, Trainer, fingerprint, run_epochs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torchsse.transition import Law
+
+__all__ = ["BPR"]
+
+
+class BPR(Recommender):
+    """Bayesian personalised ranking (Rendle et al. 2009) with Stochastic Shared Embeddings (paper, section 4.2).
+
+    s(u, i) = a_u . b_i, plus c_i with ``biases=True``. Every epoch visits the (user, positive) pairs of train in a
+    fresh uniform order and draws `num_negatives` items for each, every one uniform over the items of the table that
+    the user has not in train. Each (user, positive, negative) triplet is a sample: its user, its positive and, with
+    `swap_negatives`, its negative are swapped with chance p0, each by a coin of its own. Then, with
+    g = sigmoid(s(u, j) - s(u, i)) of the rows after the swap, and the values before the update on the right-hand sides,
+
+        a_u += lr (g (b_i - b_j) - weight_decay a_u)    c_i += lr (g - bias_weight_decay c_i)
+        b_i += lr (g a_u - weight_decay b_i)            c_j += lr (-g - bias_weight_decay c_j)
+        b_j += lr (-g a_u - weight_decay b_j)
+
+    A row's bias and factors swap together. A triplet whose two items are swapped onto each other is passed over.
+    lr = learning_rate * learning_rate_decay**epoch, epochs counted from 0. Factors start normal, see `init_std`;
+    biases at 0. Values of ratings are ignored: a pair that is there is a positive.
+
+    Args:
+        factors: rank, length of a row.
+        epochs: passes over train at most.
+        learning_rate, learning_rate_decay: the first step size, and its factor from one epoch to the next.
+        weight_decay: L2 on the factors of the rows used, per triplet.
+        dropout: each factor of each of the three rows is zeroed with this chance and the rest scaled by
+            1 / (1 - dropout), afresh for every triplet; biases are kept. None in prediction.
+        biases: with a bias per item. Off by default, as in the paper.
+        num_negatives: negatives for each positive and epoch.
+        hard_negatives: of these take the one that scores highest with the swapped user, one triplet for each positive.
+        swap_negatives: swap negatives too (before the highest is taken), with p0_item.
+        p0_user, p0_item: SSE probabilities, 0 to 1.
+        user_graph, item_graph: a `Graph` over the rows of train's table, or edges of raw ids: an `EdgeTable` (from
+            `read_edges`), a file, a tuple (src, dst). None: SSE-SE, uniform over all rows.
+        rho_user, rho_item: how much likelier a neighbour is drawn than another row, 1 to inf; needed with a graph.
+        swap_unseen: let rows without training examples be swapped in; excluded by default.
+        patience: stop after this many epochs without a better `metric` on validation. None: run all epochs.
+        metric: what is taken on validation: precision, recall, ndcg, hr, map or mrr, "@", k. Over all items, those of
+            train masked.
+        validate_every: take it after every so many epochs (and after the last): ranking all items can cost more
+            than an epoch.
+        num_threads: 1 is deterministic to the bit. More share the tables without locks and are not.
+        seed: of initial values, order, negatives, swaps and dropout.
+        device: "cpu" trains with the fused kernel, any other torch device the same model through torch in minibatches.
+        backend: "auto" (the kernel on "cpu", else torch), "kernel", "torch".
+        batch_size: triplets per step of the torch backend; their gradients are summed, as if the kernel had taken the
+            steps at once.
+        bias_weight_decay: None: as `weight_decay`.
+        init_std: standard deviation of the initial factors.
+        checkpoint: a directory where the run is kept after every epoch. `fit` with the same settings and data goes on
+            from there; with one thread the result equals that of an uninterrupted run to the bit.
+        checkpoint_seconds: write at most this often. 0: every epoch.
+
+    Attributes, once fitted:
+        history_: one dict per epoch: ``epoch`` (from 1), ``train_loss`` (mean of -log sigmoid of the differences, each
+            before its update, after swaps and dropout), ``validation_<metric>`` where it was taken, ``seconds`` of
+            training, ``learning_rate``.
+        best_epoch_: epochs that the parameters have seen: the one with the best validation metric, or the last.
+        stopped_: "patience", "callback", or None if all epochs ran.
+        dropped_edges_: edges that named unknown ids, {"user": n, "item": n}.
+        user_ids, item_ids: `torchsse.data.IdMap`.
+
+    Prediction: scores, of no scale but their order. An unknown user, or one without positives, has only the item's
+    bias; an unknown item scores 0. An item of the table without positives has been trained as a negative and scores
+    as any other.
+
+    Raises:
+        ConfigError: settings out of range or contradicting each other, when constructed, set, or fitted.
+
+    >>> train = Ratings.from_arrays(["ann", "ann", "bob", "bob", "cy"], [1, 2, 1, 3, 2])
+    >>> model = BPR(factors=4, epochs=20, p0_user=0.1, p0_item=0.1, seed=1).fit(train)
+    >>> items, scores = model.recommend(["ann"], k=2)
+    >>> items.tolist()      # ann has seen 1 and 2
+    [[3, None]]
+    """
+
+    def __init__(
+        self,
+        factors: int = 100,
+        epochs: int = 100,
+        learning_rate: float = 0.05,
+        learning_rate_decay: float = 0.98,
+        weight_decay: float = 0.02,
+        dropout: float = 0.0,
+        biases: bool = False,
+        num_negatives: int = 3,
+        hard_negatives: bool = False,
+        p0_user: float = 0.0,
+        p0_item: float = 0.0,
+        user_graph: Any = None,
+        item_graph: Any = None,
+        rho_user: float | None = None,
+        rho_item: float | None = None,
+        swap_unseen: bool = False,
+        patience: int | None = None,
+        num_threads: int = 1,
+        seed: int = 0,
+        device: str = "cpu",
+        *,
+        backend: str = "auto",
+        batch_size: int = 1024,
+        swap_negatives: bool = False,
+        metric: str = "precision@10",
+        validate_every: int = 1,
+        bias_weight_decay: float | None = None,
+        init_std: float = 0.01,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 0.0,
+    ) -> None:
+        self.factors, self.epochs = factors, epochs
+        self.learning_rate, self.learning_rate_decay = learning_rate, learning_rate_decay
+        self.weight_decay, self.bias_weight_decay = weight_decay, bias_weight_decay
+        self.dropout, self.biases, self.init_std = dropout, biases, init_std
+        self.num_negatives, self.hard_negatives, self.swap_negatives = num_negatives, hard_negatives, swap_negatives
+        self.p0_user, self.p0_item = p0_user, p0_item
+        self.user_graph, self.item_graph = user_graph, item_graph
+        self.rho_user, self.rho_item, self.swap_unseen = rho_user, rho_item, swap_unseen
+        self.patience, self.metric, self.validate_every = patience, metric, validate_every
+        self.num_threads, self.seed = num_threads, seed
+        self.device, self.backend, self.batch_size = device, backend, batch_size
+        self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
+        self._check_params()
+
+    def _check_params(self) -> None:
+        for name in ("factors", "epochs", "num_threads", "num_negatives", "validate_every", "batch_size"):
+            check_integer(name, getattr(self, name), 1)
+        check_integer("seed", self.seed, 0)
+        if self.patience is not None:
+            check_integer("patience", self.patience, 1)
+        for name in ("learning_rate", "learning_rate_decay"):
+            check_number(name, getattr(self, name), 0.0, open_low=True)
+        for name in ("weight_decay", "init_std", "checkpoint_seconds"):
+            check_number(name, getattr(self, name), 0.0)
+        if self.bias_weight_decay is not None:
+            check_number("bias_weight_decay", self.bias_weight_decay, 0.0)
+        check_number("dropout", self.dropout, 0.0, 1.0, open_high=True)
+        for name in ("p0_user", "p0_item"):
+            check_number(name, getattr(self, name), 0.0, 1.0)
+        name, _, k = self.metric.partition("@") if isinstance(self.metric, str) else ("", "", "")
+        if name not in RANKING_METRICS or not k.isascii() or not k.isdigit() or int(k) < 1:
+            raise ConfigError(f"metric: expected {', '.join(RANKING_METRICS)}, '@' and a number, got {self.metric!r}")
+        check_choice("backend", self.backend, ("auto", "kernel", "torch"))
+        if self.backend == "kernel" and str(self.device) != "cpu":
+            raise ConfigError(f"backend='kernel' runs on device 'cpu', got device {self.device!r}")
+        check_graph_words("user", self.user_graph, self.rho_user)
+        check_graph_words("item", self.item_graph, self.rho_item)
+        if self.hard_negatives and self.num_negatives < 2:
+            raise ConfigError(
+                f"hard_negatives: expected num_negatives of at least 2 to take from, got {self.num_negatives}"
+            )
+
+    # fitting ----------------------------------------------------------------------------------------------------
+
+    def fit(self, train: Any, validation: Any = None, callback: Callback | None = None) -> BPR:
+        """Train from scratch.
+
+        Args:
+            train: `Ratings`, a scipy sparse matrix (users x items), or a table of raw ids: see
+                `torchsse.data.as_ratings`.
+            validation: of the same kinds; `metric` is taken on it and the best epoch's parameters are kept. Ids are
+                matched by raw id.
+            callback: called as ``callback(epoch, info)`` after each epoch, epoch counted from 1 and info the entry of
+                `history_`; ends the run by returning True. Inside it the model predicts with that epoch's parameters.
+
+        Returns:
+            self.
+
+        Raises:
+            DataError: no pairs, NaN. ConfigError: settings or graphs that do not fit.
+            DivergedError (a ConfigError): the learning rate was too large.
+        """
+        self._check_params()
+        ratings = _pairs(train, "train")
+        held_out = None if validation is None else _pairs(validation, "validation")
+        # by user and item: the order of the file does not matter, and threads can own ranges of users
+        both = np.unique(ratings.users.astype(np.int64) * ratings.num_items + ratings.items)
+        users, items = both // ratings.num_items, both % ratings.num_items
+        sizes = ratings.num_users, ratings.num_items
+        counts = np.bincount(users, minlength=sizes[0]), np.bincount(items, minlength=sizes[1])
+        user_law, dropped_users = table_law(
+            "user", self.user_graph, self.rho_user, ratings.user_ids, counts[0], self.swap_unseen
+        )
+        item_law, dropped_items = table_law(
+            "item", self.item_graph, self.rho_item, ratings.item_ids, counts[1], self.swap_unseen
+        )
+        self._remember(ratings, users, items)
+        self.dropped_edges_ = {"user": dropped_users, "item": dropped_items}
+        self._warm = counts[0] > 0
+        self._factors = Factors.initial(*sizes, self.factors, self.init_std, self.seed)
+        rates = self._rates()
+        # who has every item has no negative, and so no sample
+        some = counts[0][users] < sizes[1]
+        trainer = self._trainer(users[some], items[some], (user_law, item_law), rates)
+        measure = None
+        if held_out is not None:
+            measured = RankingTest(self, held_out, ks=(int(self.metric.partition("@")[2]),))
+
+            def measure() -> float:
+                return float(measured.run(self._score_users)["means"][self.metric])
+
+        self.history_: list[dict[str, Any]] = []
+        self.best_epoch_, self.stopped_ = 0, None
+        outcome = run_epochs(
+            trainer,
+            epochs=self.epochs,
+            patience=self.patience,
+            measure=measure,
+            learning_rate=rates.learning_rate,
+            callback=callback,
+            checkpoint=self._checkpoint(ratings, (users, items), held_out, (user_law, item_law)),
+            history=self.history_,
+            name=f"validation_{self.metric}",
+            train_name="train_loss",
+            higher=True,
+            every=self.validate_every,
+        )
+        self.best_epoch_, self.stopped_ = outcome.best_epoch, outcome.stopped
+        return self
+
+    def _trainer(self, users: Codes, items: Codes, laws: tuple[Law, Law], rates: RankingRates) -> Trainer:
+        if self.backend == "torch" or (self.backend == "auto" and str(self.device) != "cpu"):
+            from torchsse.recsys.torch_bpr import TorchBPRTrainer
+
+            columns = users, items, self._indptr, self._indices
+            return TorchBPRTrainer(self._factors, *columns, laws, rates, self.factors, self.batch_size, self.device)
+        seen = seen_pairs(self._indptr, self._indices, len(self._factors.Q))
+        views = swaps(laws[0], 0.0), swaps(laws[1], 0.0)
+        return BPRKernelTrainer(self._factors, pairs_of(users, items), seen, *views, rates, self.num_threads)
+
+    def _rates(self) -> RankingRates:
+        rate, decay = self.learning_rate, self.learning_rate_decay
+        return RankingRates(
+            learning_rate=lambda epoch: float(rate * decay**epoch),
+            p0_user=float(self.p0_user),
+            p0_item=float(self.p0_item),
+            swap_negatives=bool(self.swap_negatives),
+            num_negatives=int(self.num_negatives),
+            hard_negatives=bool(self.hard_negatives),
+            weight_decay=self.weight_decay,
+            bias_weight_decay=self.weight_decay if self.bias_weight_decay is None else self.bias_weight_decay,
+            dropout=self.dropout,
+            biases=bool(self.biases),
+            seed=int(self.seed),
+        )
+
+    def _checkpoint(self, ratings: Ratings, arrays: Any, held_out: Ratings | None, laws: Any) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        apart = {"user_graph", "item_graph", "checkpoint", "checkpoint_seconds"}
+        words = {k: v for k, v in self.get_params().items() if k not in apart}
+        extra = [] if held_out is None else [held_out.users, held_out.items]
+        for law in laws:
+            graph = getattr(law, "graph", None)
+            if graph is not None:
+                extra += [graph.indptr, graph.indices, *([] if graph.weights is None else [graph.weights])]
+        ids = [ratings.user_ids.ids.tolist(), ratings.item_ids.ids.tolist()]
+        return Checkpoint(self.checkpoint, fingerprint(words, ids, *arrays, *extra), self.checkpoint_seconds)
+
+    # prediction -------------------------------------------------------------------------------------------------
+
+    def _score_pairs(self, users: Codes, items: Codes) -> Floats:
+        everything = np.ones(len(self.item_ids), dtype=bool)
+        scores = self._factors.score(users, items, self._warm, everything, 0.0, True)
+        return scores
+
+    def _score_users(self, users: Codes) -> Floats:
+        scores = self._factors.products(users)
+        scores[~self._warm[users]] = 0.0
+        if self.biases:
+            scores += self._factors.bi
+        return scores
+
+    def evaluate(self, test: Any, ks: Sequence[int] = (1, 5, 10), exclude_seen: bool = True) -> dict[str, Any]:
+        """Ranking metrics on held-out pairs, over all items: see `torchsse.recsys.ranking.evaluate_ranking`."""
+        self._check_fitted()
+        return evaluate_ranking(self, _pairs(test, "test"), ks=ks, exclude_seen=exclude_seen)
+
+    # files ------------------------------------------------------------------------------------------------------
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        facts = {
+            "best_epoch": self.best_epoch_, "stopped": self.stopped_, "history": self.history_,
+            "dropped_edges": self.dropped_edges_,
+        }  # fmt: skip
+        return facts, {**self._factors.arrays(factors=self.factors), "warm_users": self._warm}
+
+    def _restore(self, facts: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+        self.best_epoch_, self.stopped_ = facts["best_epoch"], facts["stopped"]
+        self.history_, self.dropped_edges_ = facts["history"], facts["dropped_edges"]
+        self._warm = arrays["warm_users"].astype(bool)
+        self._factors = Factors.from_arrays(arrays)
+
+
+def _pairs(data: Any, what: str) -> Ratings:
+    ratings = as_ratings(data)
+    if not len(ratings):
+        raise DataError(f"{what}: expected at least one (user, item) pair, got none")
+    return ratings

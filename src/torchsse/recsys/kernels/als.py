@@ -1,0 +1,257 @@
+"""Kernels of alternating least squares: one small linear system for each row of a table.
+
+With Z the other table's features (one row z_i each), the system of row u is
+
+    A_u x = g_u,   A_u = base + a_u Gw + v_u G1 + reg_u diag(d) + sum_i t_ui z_i z_i',   g_u = g0_u + sum_i s_ui z_i,
+
+the sums over the stored entries of row u. `base`, `Gw`, `G1` carry what every pair shares (the unit weight of implicit
+feedback, the rank-two part of propagated confidences), so that nothing dense is ever stored. Rows are independent: any
+number of threads gives the same bits. Tables and matrices are padded with zeros as `padded` says.
+
+Both solvers also write m_u = x' A_u x - 2 x' g_u, what the row adds to the objective.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit, types
+
+from torchsse.recsys.kernels.cache import MATH, compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["cholesky", "conjugate_gradients", "product"]
+
+
+@njit(nogil=True, inline="always", **MATH)
+def _matrix(A: Any, base: Any, Gw: Any, G1: Any, weight: Any, uniform: Any, penalty: Any, diag: Any, f: int) -> None:
+    """A = base + weight Gw + uniform G1 + penalty diag(d), rows 0 .. f-1."""
+    for j in range(f):
+        row, first, second, third = A[j], base[j], Gw[j], G1[j]
+        for k in range(A.shape[1]):
+            row[k] = first[k] + weight * second[k] + uniform * third[k]
+        row[j] += penalty * diag[j]
+
+
+@njit(nogil=True, inline="always", **MATH)
+def _add_outer(A: Any, g: Any, Z: Any, indices: Any, t: Any, s: Any, e: int, end: int, f: int) -> None:
+    """A += sum t z z' (the lower triangle, rounded up to whole vectors), g += sum s z; four entries at a time."""
+    while e + 4 <= end:
+        z0, z1, z2, z3 = Z[indices[e]], Z[indices[e + 1]], Z[indices[e + 2]], Z[indices[e + 3]]
+        t0, t1, t2, t3 = t[e], t[e + 1], t[e + 2], t[e + 3]
+        for j in range(f):
+            row = A[j]
+            c0, c1, c2, c3 = t0 * z0[j], t1 * z1[j], t2 * z2[j], t3 * z3[j]
+            for k in range((j // 16 + 1) * 16):
+                row[k] += c0 * z0[k] + c1 * z1[k] + c2 * z2[k] + c3 * z3[k]
+        s0, s1, s2, s3 = s[e], s[e + 1], s[e + 2], s[e + 3]
+        for k in range(f):
+            g[k] += s0 * z0[k] + s1 * z1[k] + s2 * z2[k] + s3 * z3[k]
+        e += 4
+    while e < end:
+        z0, t0, s0 = Z[indices[e]], t[e], s[e]
+        for j in range(f):
+            row = A[j]
+            c0 = t0 * z0[j]
+            for k in range((j // 16 + 1) * 16):
+                row[k] += c0 * z0[k]
+        for k in range(f):
+            g[k] += s0 * z0[k]
+        e += 1
+
+
+@njit(nogil=True, inline="always", **MATH)
+def _factorise(A: Any, f: int) -> bool:
+    """A = L L' in place, the lower triangle; False if A is not positive definite."""
+    for j in range(f):
+        row = A[j]
+        for k in range(j):
+            other = A[k]
+            total = row[k]
+            for m in range(k):
+                total -= row[m] * other[m]
+            row[k] = total / other[k]
+        total = row[j]
+        for m in range(j):
+            total -= row[m] * row[m]
+        if not total > 0:
+            return False
+        row[j] = np.sqrt(total)
+    return True
+
+
+def _cholesky(
+    indptr: Any, indices: Any, t: Any, s: Any, Z: Any, base: Any, Gw: Any, G1: Any, a: Any, v: Any, reg: Any,
+    diag: Any, g0: Any, X: Any, values: Any, first: int, start: int, stop: int, steps: int,
+) -> int:  # fmt: skip
+    f = diag.shape[0]
+    A, g = np.empty((f, Z.shape[1]), Z.dtype), np.empty(Z.shape[1], Z.dtype)
+    for line in range(start, stop):
+        u = first + line
+        _matrix(A, base, Gw, G1, a[u], v[u], reg[u], diag, f)
+        g[:] = g0[u]
+        _add_outer(A, g, Z, indices, t, s, indptr[line], indptr[line + 1], f)
+        if not _factorise(A, f):
+            return u
+        x = X[u]
+        for j in range(f):
+            total, row = g[j], A[j]
+            for k in range(j):
+                total -= row[k] * x[k]
+            x[j] = total / row[j]
+        for j in range(f - 1, -1, -1):
+            row = A[j]
+            x[j] /= row[j]
+            for k in range(j):
+                x[k] -= x[j] * row[k]
+        value = 0.0
+        for k in range(f):
+            value -= x[k] * g[k]
+        values[u] = value
+    return -1
+
+
+@njit(nogil=True, inline="always", **MATH)
+def _apply(out: Any, p: Any, Z: Any, indices: Any, t: Any, e: int, end: int) -> None:
+    """out += sum t (z . p) z, four entries at a time."""
+    width = Z.shape[1]
+    while e + 4 <= end:
+        z0, z1, z2, z3 = Z[indices[e]], Z[indices[e + 1]], Z[indices[e + 2]], Z[indices[e + 3]]
+        d0 = d1 = d2 = d3 = Z.dtype.type(0)
+        for k in range(width):
+            d0 += z0[k] * p[k]
+            d1 += z1[k] * p[k]
+            d2 += z2[k] * p[k]
+            d3 += z3[k] * p[k]
+        d0 *= t[e]
+        d1 *= t[e + 1]
+        d2 *= t[e + 2]
+        d3 *= t[e + 3]
+        for k in range(width):
+            out[k] += d0 * z0[k] + d1 * z1[k] + d2 * z2[k] + d3 * z3[k]
+        e += 4
+    while e < end:
+        z0 = Z[indices[e]]
+        d0 = Z.dtype.type(0)
+        for k in range(width):
+            d0 += z0[k] * p[k]
+        d0 *= t[e]
+        for k in range(width):
+            out[k] += d0 * z0[k]
+        e += 1
+
+
+@njit(nogil=True, inline="always", **MATH)
+def _times(out: Any, M: Any, p: Any, f: int) -> None:
+    """out = M p for a symmetric M, rows 0 .. f-1."""
+    out[:] = 0
+    for j in range(f):
+        row, c = M[j], p[j]
+        for k in range(M.shape[1]):
+            out[k] += c * row[k]
+
+
+def _conjugate_gradients(
+    indptr: Any, indices: Any, t: Any, s: Any, Z: Any, base: Any, Gw: Any, G1: Any, a: Any, v: Any, reg: Any,
+    diag: Any, g0: Any, X: Any, values: Any, first: int, start: int, stop: int, steps: int,
+) -> int:  # fmt: skip
+    f, width = diag.shape[0], Z.shape[1]
+    M = np.empty((f, width), Z.dtype)
+    g, r, p, q = np.empty(width, Z.dtype), np.empty(width, Z.dtype), np.empty(width, Z.dtype), np.empty(width, Z.dtype)
+    for line in range(start, stop):
+        u, e, end = first + line, indptr[line], indptr[line + 1]
+        x = X[u]
+        _matrix(M, base, Gw, G1, a[u], v[u], reg[u], diag, f)
+        g[:] = g0[u]
+        for edge in range(e, end):
+            z, weight = Z[indices[edge]], s[edge]
+            for k in range(width):
+                g[k] += weight * z[k]
+        _times(q, M, x, f)
+        _apply(q, x, Z, indices, t, e, end)
+        old = Z.dtype.type(0)
+        for k in range(width):
+            r[k] = g[k] - q[k]
+            p[k] = r[k]
+            old += r[k] * r[k]
+        for _ in range(steps):
+            if not old > 0:
+                break
+            _times(q, M, p, f)
+            _apply(q, p, Z, indices, t, e, end)
+            curve = Z.dtype.type(0)
+            for k in range(width):
+                curve += p[k] * q[k]
+            if not curve > 0:
+                break
+            length = old / curve
+            new = Z.dtype.type(0)
+            for k in range(width):
+                x[k] += length * p[k]
+                r[k] -= length * q[k]
+                new += r[k] * r[k]
+            turn = new / old
+            for k in range(width):
+                p[k] = r[k] + turn * p[k]
+            old = new
+        value = 0.0
+        for k in range(f):
+            value -= x[k] * (g[k] + r[k])
+        values[u] = value
+    return -1
+
+
+def _product(indptr: Any, indices: Any, t: Any, Z: Any, P: Any, out: Any, start: int, stop: int) -> None:
+    for u in range(start, stop):
+        _apply(out[u], P[u], Z, indices, t, indptr[u], indptr[u + 1])
+
+
+def _kinds(dtype: str) -> tuple[Any, Any, Any, Any]:
+    number = getattr(types, dtype)
+    column, table = types.Array(number, 1, "C", readonly=True), types.Array(number, 2, "C", readonly=True)
+    entries = types.Array(types.int64, 1, "C", readonly=True), types.Array(types.int32, 1, "C", readonly=True)
+    return entries, column, table, number[:, ::1]
+
+
+@lru_cache(maxsize=8)
+def _solver(name: str, dtype: str) -> Callable[..., Any]:
+    entries, column, table, written = _kinds(dtype)
+    signature = types.int64(
+        *entries, column, column, table, table, table, table, column, column, column, column, table, written,
+        types.float64[::1], types.int64, types.int64, types.int64, types.int64,
+    )  # fmt: skip
+    function = _cholesky if name == "cholesky" else _conjugate_gradients
+    return compiled(f"als_{name}_{dtype}", function, signature)
+
+
+def cholesky(dtype: str) -> Callable[..., Any]:
+    """Solve every row's system exactly: f^2 / 2 products an entry and f^3 / 6 a row.
+
+    The compiled ``f(indptr, indices, t, s, Z, base, Gw, G1, a, v, reg, d, g0, X, m, first, start, stop, steps) -> int``
+    for rows first + start .. first + stop - 1, of which the entries' arrays hold rows first, first + 1, ...; writes X
+    and m; returns -1, or the row whose matrix is not positive definite. `steps` is not used.
+    """
+    return _solver("cholesky", dtype)
+
+
+def conjugate_gradients(dtype: str) -> Callable[..., Any]:
+    """Improve every row by `steps` steps of conjugate gradients from its value: 2 f products an entry and step.
+
+    Arguments as for `cholesky`; returns -1.
+    """
+    return _solver("cg", dtype)
+
+
+@lru_cache(maxsize=2)
+def product(dtype: str) -> Callable[..., Any]:
+    """out_u += sum_i t_ui (z_i . p_u) z_i for rows start .. stop - 1, the data term's Hessian times P.
+
+    The compiled ``f(indptr, indices, t, Z, P, out, start, stop) -> None``.
+    """
+    entries, column, table, written = _kinds(dtype)
+    signature = types.void(*entries, column, table, table, written, types.int64, types.int64)
+    return compiled(f"als_product_{dtype}", _product, signature)
