@@ -31,13 +31,14 @@ class SwapHook:
         self.sse = sse
         self.applied = applied
         self.argument = argument
+        self._rows = sse.num_embeddings
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
         if not module.training:
             return None
-        if module.num_embeddings != self.sse.num_embeddings:
+        if module.num_embeddings != self._rows:
             raise AttachError(
-                f"expected a table of {self.sse.num_embeddings} rows as when SSE was attached, "
+                f"expected a table of {self._rows} rows as when SSE was attached, "
                 f"got {module.num_embeddings}: after resizing, remove the handle and attach an SSE of the new size"
             )
         if args:

@@ -31,15 +31,17 @@ def checked_ids(ids: object) -> Tensor:
 def checked_copy(ids: Tensor, num_embeddings: int) -> tuple[Tensor, np.ndarray[Any, Any]]:
     """A fresh contiguous copy of CPU `ids`, each checked to be in 0 .. num_embeddings - 1, and its memory as an array.
 
-    The array is flat. One pass: a negative id is a huge unsigned number, so one maximum per block checks both ends.
+    The array is flat. A negative id is a huge unsigned number, so one comparison checks both ends; long inputs are read
+    from memory once, block by block.
 
     Raises:
         IdRangeError: names the first id outside, and where it is.
     """
     if ids.numel() * ids.itemsize <= _BLOCK:
-        whole = ids.clone(memory_format=torch.contiguous_format)
+        whole = ids.clone() if ids.is_contiguous() else ids.contiguous()
         flat = whole.numpy().reshape(-1)
-        if flat.size and int(flat.view(_UNSIGNED[ids.dtype]).max()) >= num_embeddings:
+        # The coins need these two calls as well: with the caches cold that is cheaper than a maximum.
+        if (flat.view(_UNSIGNED[ids.dtype]) >= num_embeddings).nonzero()[0].size:
             _raise_outside(ids, num_embeddings)
         return whole, flat
     values = ids.contiguous().numpy().reshape(-1)

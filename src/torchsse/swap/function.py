@@ -66,6 +66,6 @@ def swap(ids: Tensor, sse: Swappable, generator: torch.Generator | None = None) 
     compiling = torch.compiler.is_compiling()
     if compiling and generator is not None:
         raise ConfigError("swap: generator works in eager mode only; under torch.compile use torch.manual_seed")
-    if ids.device.type != "cpu" or compiling or type(ids) is not Tensor:
+    if compiling or type(ids) is not Tensor or not ids.is_cpu:  # is_cpu: no device object, no string
         return swap_plain(ids, sse.law, sse.coin(ids.device), generator)
     return swap_cpu(ids, sse.law, sse.p0 * sse.law.rate, generator)
