@@ -367,7 +367,10 @@ def test_ctrl_c(files: Path, tmp_path: Path) -> None:
         "--out",
         str(tmp_path / "out"),
     ]
-    with subprocess.Popen([sys.executable, "-m", "torchsse", *words], stderr=subprocess.PIPE, text=True) as process:
+    # a shell's background jobs ignore SIGINT, and children inherit that
+    command = [sys.executable, "-c", f"import signal, os, sys; signal.signal({int(signal.SIGINT)}, signal.SIG_DFL); "]
+    command[-1] += "os.execv(sys.executable, [sys.executable, '-m', 'torchsse', *sys.argv[1:]])"
+    with subprocess.Popen([*command, *words], stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
         journal = tmp_path / "out" / "journal.jsonl"
         while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 3):

@@ -63,7 +63,8 @@ def test_the_highest_value_on_validation_is_chosen(finished: tuple[Path, dict[st
         assert record["validation_precision@10"] == max(values) > min(values)
         curve = record["curve"]["validation_precision@10"]
         assert max(curve) == pytest.approx(record["validation_precision@10"], abs=1e-6)
-        assert record["curve"]["epoch"][int(np.argmax(curve))] == record["best_epoch"]
+        # epochs may tie but for the last bit of a mean
+        assert curve[record["curve"]["epoch"].index(record["best_epoch"])] == max(curve)
     best = max(document["results"][:3], key=lambda record: record["validation_precision@10"])
     assert document["provenance"]["model"]["arm"] == best["arm"]
 
