@@ -36,13 +36,13 @@ def make() -> tuple[Fitter, Recorder]:
     train, test = split.per_user(ratings, 0.2, seed=0)
     learn, validation = split.per_user(train, 0.1, seed=0)
     recorder = Recorder()
-    return Fitter(CompareData(train, test), SETTINGS, learn, validation, recorder), recorder
+    return Fitter(CompareData(train, test), SETTINGS, ((learn, validation),), recorder), recorder
 
 
 def test_a_trial_never_sees_the_validation_part() -> None:
     fitter, recorder = make()
     record = fitter.trial(ARM, dict(ARM.defaults), lambda _: False)
-    assert [part is fitter.learn for part, _ in recorder.asked] == [True]
+    assert [part is fitter.splits[0][0] for part, _ in recorder.asked] == [True]
     assert recorder.asked[0][1] == 4
     assert record["params"]["rho_item"] == "inf"
     assert record["params"]["neighbours"] == 4
@@ -88,9 +88,9 @@ def test_graphs_do_not_depend_on_the_values() -> None:
 
 def test_graphs_are_made_once() -> None:
     fitter, recorder = make()
-    first = recorder.graphs(fitter.learn, 3)
-    assert recorder.graphs(fitter.learn, 3) is first
-    assert recorder.graphs(fitter.learn, 2) is not first
+    first = recorder.graphs(fitter.splits[0][0], 3)
+    assert recorder.graphs(fitter.splits[0][0], 3) is first
+    assert recorder.graphs(fitter.splits[0][0], 2) is not first
 
 
 @pytest.mark.parametrize("value", [2.4, 19.6, 7.5])

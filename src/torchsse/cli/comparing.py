@@ -67,7 +67,7 @@ def compare(
             rich_help_panel=SEARCH,
         ),
     ] = None,
-    trials: Annotated[int, typer.Option(help="Search trials per arm.", rich_help_panel=SEARCH)] = 60,
+    trials: Annotated[int, typer.Option(help="Search trials per arm.", rich_help_panel=SEARCH)] = 30,
     seeds: Annotated[int, typer.Option(help="Final fits per arm.", rich_help_panel=SEARCH)] = 5,
     seed: Annotated[int, typer.Option(help="Of splits, search and the first final fit.", rich_help_panel=SEARCH)] = 0,
     jobs: Jobs = None,

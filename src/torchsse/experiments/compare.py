@@ -91,13 +91,16 @@ def _plan(
 ) -> tuple[Plan, Part]:
     from torchsse.data import split
 
-    learn, validation = split.per_user(data.train, settings.validation_fraction, seed=settings.seed)
-    if not len(validation):
+    splits = tuple(
+        split.per_user(data.train, settings.validation_fraction, seed=settings.seed + number)
+        for number in range(settings.validation_splits)
+    )
+    if not all(len(validation) for _, validation in splits):
         raise ConfigError(
             f"{settings.validation_fraction:g} of each user's train ratings is nothing: there are {len(data.train)} "
             f"ratings of {data.train.num_users} users; more ratings are needed"
         )
-    fitter = Fitter(data, settings, learn, validation)
+    fitter = Fitter(data, settings, splits)
     return Plan(arms, settings, fitter, journal, observer), fitter.part
 
 

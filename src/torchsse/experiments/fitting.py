@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from torchsse.experiments.arms import Arm
@@ -29,19 +28,22 @@ class Stopped(Exception):  # noqa: N818  (an event, no error)
     """A fit was abandoned because the run is ending; its result means nothing."""
 
 
+def _share(report: Report, number: int, count: int, fraction: float) -> bool:
+    """Report a fraction of fit `number` of `count`."""
+    return report((number + fraction) / count)
+
+
 @dataclass(frozen=True)
 class Fitter:
     """Runs trials and final fits; safe to call from several threads, the result depends on the arguments only.
 
     Attributes:
-        learn: train without its validation part, for the search.
-        validation: the validation part.
+        splits: for the search: train without its validation part, and that part, as often as train was split.
     """
 
     data: CompareData
     settings: CompareSettings
-    learn: Ratings
-    validation: Ratings
+    splits: tuple[tuple[Ratings, Ratings], ...]
     _neighbours: Neighbours = field(default_factory=Neighbours)
 
     @property
@@ -57,27 +59,33 @@ class Fitter:
     def trial(self, arm: Arm, searched: dict[str, float], report: Report) -> dict[str, Any]:
         """Fit on train without validation, stop early; the best value on validation and the epoch it came at.
 
-        A fit that diverges has the value None.
+        With several splits one fit each, with seeds of their own; their curves are averaged, up to the end of the
+        shortest. A fit that diverges has the value None.
         """
         from torchsse.recsys import DivergedError
 
-        started, task = time.perf_counter(), self.task
-        measured = task.curve[-1]
-        model: Any = self._model(
-            arm, searched, self.learn, self.settings.seed, self.settings.epochs, self.settings.patience
-        )
-        curve: list[dict[str, Any]] = []
-        # A fit that diverges has no value, however good an early epoch was.
-        with contextlib.suppress(DivergedError):
-            self._fit(model, self.settings.epochs, report, self.learn, self.validation)
-            curve = [row for row in model.history_ if measured in row]
-        best = min(curve, key=lambda row: loss(task, float(row[measured])), default=None)
+        started, task, settings = time.perf_counter(), self.task, self.settings
+        names = ("epoch", *task.curve)
+        measured, count = names[-1], len(self.splits)
+        curves: list[list[dict[str, float]]] = []
+        for number, (learn, validation) in enumerate(self.splits):
+            model: Any = self._model(arm, searched, learn, settings.seed + number, settings.epochs, settings.patience)
+            # A fit that diverges has no value, however good an early epoch was.
+            try:
+                so_far = partial(_share, report, number, count)
+                self._fit(model, settings.epochs, so_far, learn, validation)
+            except DivergedError:
+                curves = []
+                break
+            curves.append([{name: float(row[name]) for name in names} for row in model.history_ if measured in row])
+        curve = [{name: sum(row[name] for row in rows) / count for name in names} for rows in zip(*curves)]
+        best = min(curve, key=lambda row: loss(task, row[measured]), default=None)
         return {
             "params": jsonable(arm.params(searched)),
             "searched": searched,
-            "value": None if best is None else float(best[measured]),
+            "value": None if best is None else best[measured],
             "epoch": None if best is None else int(best["epoch"]),
-            "curve": {name: [round(float(row[name]), 6) for row in curve] for name in ("epoch", *task.curve)},
+            "curve": {name: [round(row[name], 6) for row in curve] for name in names},
             "seconds": round(time.perf_counter() - started, 3),
         }
 
