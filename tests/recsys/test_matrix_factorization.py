@@ -253,7 +253,9 @@ def test_threads_learn_as_well() -> None:
 
 
 def test_more_threads_than_users() -> None:
-    quick(num_threads=8, epochs=2).fit(([1, 1, 2], [1, 2, 1], [5, 4, 1]))
+    model = quick(num_threads=8, epochs=2).fit(([1, 1, 2], [1, 2, 1], [5, 4, 1]))
+    assert len(model.history_) == 2
+    assert np.isfinite(model.predict([1, 2], [2, 1])).all()
 
 
 # checkpoints ----------------------------------------------------------------------------------------------------------
