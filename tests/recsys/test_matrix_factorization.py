@@ -219,6 +219,8 @@ def test_p0_by_frequency_has_the_mean_asked_for() -> None:
         ({"seed": -1}, "seed"),
         ({"p0_schedule": "cosine"}, "p0_schedule: expected one of constant, anneal, warmup"),
         ({"backend": "kernel", "device": "cuda"}, "backend='kernel'"),
+        ({"weight_decay": None}, "weight_decay: expected a number"),
+        ({"checkpoint_seconds": None}, "checkpoint_seconds: expected a number"),
     ],
 )
 def test_bad_settings(words, message) -> None:

@@ -1,9 +1,9 @@
 """The arms of `torchsse compare` for explicit ratings: what is searched, what is fixed, where the search starts.
 
-Everything that can be tuned about the comparison's fairness is in this file. Every arm tunes weight decay, gets the
-same number of trials, and starts from its stated defaults; an arm differs from `none` only in the settings it names.
-Ranges are for `MatrixFactorization`; p0_user and p0_item are tuned apart because the tables differ in size and in the
-number of ratings per row.
+Everything that can be tuned about the comparison's fairness is in this file and, for BPR, in `ranking_arms.py`. Every
+arm tunes weight decay, gets the same number of trials, and starts from its stated defaults; an arm differs from `none`
+only in the settings it names. Ranges are for `MatrixFactorization`; p0_user and p0_item are tuned apart because the
+tables differ in size and in the number of ratings per row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 from torchsse.errors import ConfigError
 from torchsse.experiments.space import Range
 
-__all__ = ["ARM_NAMES", "BASELINE", "Arm", "select_arms", "standard_arms"]
+__all__ = ["ARM_NAMES", "BASELINE", "Arm", "Settings", "select_arms", "standard_arms"]
 
 BASELINE = "none"
 ARM_NAMES = ("none", "dropout", "sse-se", "sse-se+dropout", "sse-graph", "sse-cooccurrence")
@@ -60,20 +60,66 @@ class Arm:
         return {**self.fixed, **searched}
 
 
-def _cooccurrence(plain: dict[str, Range], plain_at: dict[str, float]) -> Arm:
-    """SSE-Graph with a graph from the ratings themselves; rho = inf, since beyond few neighbours swaps only cost.
+Setting = tuple[Range, float]
+"""Where a setting is searched, and its default."""
 
-    Defaults and ranges were chosen on a validation part of ML-1M; users bear far smaller p0 than items there.
+
+@dataclass(frozen=True)
+class Settings:
+    """What the arms of one model search; `arms` says which arm searches what.
+
+    Attributes:
+        plain: in every arm.
+        dropout: in the arms with dropout.
+        swap: p0 of both tables, swapped uniformly.
+        p0_graph, rho_graph: of a table with a given graph.
+        cooccurrence: p0 of both tables and `neighbours`, swapped along co-occurrence.
     """
-    return Arm(
-        "sse-cooccurrence",
-        plain
-        | {"p0_user": Range(0.0002, 0.2, log=True), "p0_item": Range(0.005, 0.8, log=True)}
-        | {"neighbours": Range(1, 20, log=True, integer=True)},
-        plain_at | {"p0_user": 0.001, "p0_item": 0.2, "neighbours": 4.0},
-        fixed={"rho_user": math.inf, "rho_item": math.inf},
-        graphs="cooccurrence",
-    )
+
+    plain: dict[str, Setting]
+    dropout: dict[str, Setting]
+    swap: dict[str, Setting]
+    p0_graph: Setting
+    rho_graph: Setting
+    cooccurrence: dict[str, Setting]
+
+    def arms(self, *, user_graph: bool, item_graph: bool) -> tuple[Arm, ...]:
+        """The arms in the order of the table; `sse-graph` is among them if a graph is given.
+
+        rho is infinite along co-occurrence: beyond the few nearest, swaps only cost.
+        """
+        arms = [
+            _arm("none", self.plain),
+            _arm("dropout", self.plain | self.dropout),
+            _arm("sse-se", self.plain | self.swap),
+            _arm("sse-se+dropout", self.plain | self.swap | self.dropout),
+        ]
+        given = [side for side, there in (("user", user_graph), ("item", item_graph)) if there]
+        if given:
+            graph = dict(self.swap)
+            for side in given:
+                graph |= {f"p0_{side}": self.p0_graph, f"rho_{side}": self.rho_graph}
+            arms.append(_arm("sse-graph", self.plain | graph, graphs="given"))
+        arms.append(
+            _arm(
+                "sse-cooccurrence",
+                self.plain | self.cooccurrence,
+                fixed={"rho_user": math.inf, "rho_item": math.inf},
+                graphs="cooccurrence",
+            )
+        )
+        return tuple(arms)
+
+
+def _arm(
+    name: str,
+    settings: dict[str, Setting],
+    fixed: dict[str, float | str] | None = None,
+    graphs: GraphSource = "none",
+) -> Arm:
+    space = {setting: searched for setting, (searched, _) in settings.items()}
+    defaults = {setting: default for setting, (_, default) in settings.items()}
+    return Arm(name, space, defaults, fixed or {}, graphs)
 
 
 def standard_arms(
@@ -81,7 +127,8 @@ def standard_arms(
 ) -> tuple[Arm, ...]:
     """The arms for explicit ratings; `sse-graph` is among them if a graph is given.
 
-    `sse-cooccurrence` needs no knowledge from outside: its graphs come from the ratings that the fit learns from.
+    `sse-cooccurrence` needs no knowledge from outside: its graphs come from the ratings that the fit learns from. Its
+    defaults and ranges were chosen on a validation part of ML-1M; users bear far smaller p0 than items there.
 
     A table without a graph swaps over all its rows (SSE-SE) in `sse-graph` too, so that arm asks what the graph adds.
     A neighbour is a milder replacement than any other row, so where there is a graph larger p0 are in range.
@@ -95,28 +142,22 @@ def standard_arms(
     >>> [arm.name for arm in standard_arms(biases=True, item_graph=True)]
     ['none', 'dropout', 'sse-se', 'sse-se+dropout', 'sse-graph', 'sse-cooccurrence']
     """
-    plain = {"weight_decay": Range(0.01, 0.3, log=True)}
-    plain_at = {"weight_decay": 0.08 if biases else 0.09}
+    plain = {"weight_decay": (Range(0.01, 0.3, log=True), 0.08 if biases else 0.09)}
     if tune_learning_rate:
-        plain["learning_rate"] = Range(0.005, 0.1, log=True)
-        plain_at["learning_rate"] = 0.02
-    dropout, dropout_at = {"dropout": Range(0.02, 0.4)}, {"dropout": 0.1}
-    uniform = Range(0.0005, 0.1, log=True)
-    swap, swap_at = {"p0_user": uniform, "p0_item": uniform}, {"p0_user": 0.005, "p0_item": 0.005}
-    arms = [
-        Arm("none", plain, plain_at),
-        Arm("dropout", plain | dropout, plain_at | dropout_at),
-        Arm("sse-se", plain | swap, plain_at | swap_at),
-        Arm("sse-se+dropout", plain | swap | dropout, plain_at | swap_at | dropout_at),
-    ]
-    if user_graph or item_graph:
-        graph, graph_at = dict(swap), dict(swap_at)
-        for side, given in (("user", user_graph), ("item", item_graph)):
-            if given:
-                graph |= {f"p0_{side}": Range(0.001, 0.5, log=True), f"rho_{side}": Range(10.0, 1000.0, log=True)}
-                graph_at |= {f"p0_{side}": 0.02, f"rho_{side}": 200.0}
-        arms.append(Arm("sse-graph", plain | graph, plain_at | graph_at, graphs="given"))
-    return (*arms, _cooccurrence(plain, plain_at))
+        plain["learning_rate"] = (Range(0.005, 0.1, log=True), 0.02)
+    uniform = (Range(0.0005, 0.1, log=True), 0.005)
+    return Settings(
+        plain,
+        dropout={"dropout": (Range(0.02, 0.4), 0.1)},
+        swap={"p0_user": uniform, "p0_item": uniform},
+        p0_graph=(Range(0.001, 0.5, log=True), 0.02),
+        rho_graph=(Range(10.0, 1000.0, log=True), 200.0),
+        cooccurrence={
+            "p0_user": (Range(0.0002, 0.2, log=True), 0.001),
+            "p0_item": (Range(0.005, 0.8, log=True), 0.2),
+            "neighbours": (Range(1, 20, log=True, integer=True), 4.0),
+        },
+    ).arms(user_graph=user_graph, item_graph=item_graph)
 
 
 def select_arms(arms: tuple[Arm, ...], names: list[str] | None) -> tuple[Arm, ...]:

@@ -35,8 +35,8 @@ class CompareSettings:
         seeds: how many final fits per arm, with the seeds seed, seed + 1, ...
         seed: of the splits, the search and the first final fit.
         validation_fraction: of each user's train ratings, held out for the search.
-        validation_splits: how often, at random; a trial is judged by the mean. One tenth of the ratings tells settings
-            apart that differ by .0005 RMSE and more; the arms often differ by less.
+        validation_splits: how often, at random; a trial is judged by the mean, since one split tells arms apart by luck
+            where they differ little.
         test_fraction: of each user's ratings, held out where no test file is given.
 
     Raises:

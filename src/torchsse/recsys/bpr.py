@@ -17,7 +17,7 @@ from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.kernels.draw import swaps
 from torchsse.recsys.kernels.negatives import seen_pairs
-from torchsse.recsys.params import check_choice, check_integer, check_number
+from torchsse.recsys.params import check_integer, check_number, check_sgd_words
 from torchsse.recsys.ranking import RankingTest, evaluate_ranking
 from torchsse.recsys.training import Callback, Checkpoint, Trainer, fingerprint, run_epochs
 
@@ -150,26 +150,13 @@ class BPR(Recommender):
         self._check_params()
 
     def _check_params(self) -> None:
-        for name in ("factors", "epochs", "num_threads", "num_negatives", "validate_every", "batch_size"):
+        check_sgd_words(self)
+        for name in ("num_negatives", "validate_every"):
             check_integer(name, getattr(self, name), 1)
-        check_integer("seed", self.seed, 0)
-        if self.patience is not None:
-            check_integer("patience", self.patience, 1)
-        for name in ("learning_rate", "learning_rate_decay"):
-            check_number(name, getattr(self, name), 0.0, open_low=True)
-        for name in ("weight_decay", "init_std", "checkpoint_seconds"):
-            check_number(name, getattr(self, name), 0.0)
-        if self.bias_weight_decay is not None:
-            check_number("bias_weight_decay", self.bias_weight_decay, 0.0)
-        check_number("dropout", self.dropout, 0.0, 1.0, open_high=True)
-        for name in ("p0_user", "p0_item"):
-            check_number(name, getattr(self, name), 0.0, 1.0)
+        check_number("init_std", self.init_std, 0.0)
         name, _, k = self.metric.partition("@") if isinstance(self.metric, str) else ("", "", "")
         if name not in RANKING_METRICS or not k.isascii() or not k.isdigit() or int(k) < 1:
             raise ConfigError(f"metric: expected {', '.join(RANKING_METRICS)}, '@' and a number, got {self.metric!r}")
-        check_choice("backend", self.backend, ("auto", "kernel", "torch"))
-        if self.backend == "kernel" and str(self.device) != "cpu":
-            raise ConfigError(f"backend='kernel' runs on device 'cpu', got device {self.device!r}")
         check_graph_words("user", self.user_graph, self.rho_user)
         check_graph_words("item", self.item_graph, self.rho_item)
         if self.hard_negatives and self.num_negatives < 2:

@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from torchsse.data import Ratings
-from torchsse.errors import ConfigError
 from torchsse.recsys.explicit import ExplicitRecommender
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.kernels.draw import swaps
-from torchsse.recsys.params import check_choice, check_integer, check_number
+from torchsse.recsys.params import check_choice, check_number, check_sgd_words
 from torchsse.recsys.schedules import SCHEDULES, p0_by_frequency, p0_factor
 from torchsse.recsys.sgd import KernelTrainer, Rates, examples_of
 from torchsse.recsys.training import Callback, Checkpoint, Trainer, fingerprint, run_epochs
@@ -131,26 +130,13 @@ class MatrixFactorization(ExplicitRecommender):
         self._check_params()
 
     def _check_params(self) -> None:
-        for name in ("factors", "epochs", "num_threads", "batch_size"):
-            check_integer(name, getattr(self, name), 1)
-        check_integer("seed", self.seed, 0)
-        if self.patience is not None:
-            check_integer("patience", self.patience, 1)
-        for name in ("learning_rate", "learning_rate_decay"):
-            check_number(name, getattr(self, name), 0.0, open_low=True)
-        for name in ("weight_decay", "bias_weight_decay", "init_std", "checkpoint_seconds"):
-            if getattr(self, name) is not None:
-                check_number(name, getattr(self, name), 0.0)
-        check_number("dropout", self.dropout, 0.0, 1.0, open_high=True)
-        for name in ("p0_user", "p0_item"):
-            check_number(name, getattr(self, name), 0.0, 1.0)
+        check_sgd_words(self)
+        if self.init_std is not None:
+            check_number("init_std", self.init_std, 0.0)
         check_number("p0_power", self.p0_power, -10.0, 10.0)
         check_choice("p0_schedule", self.p0_schedule, SCHEDULES)
-        check_choice("backend", self.backend, ("auto", "kernel", "torch"))
         check_graph_words("user", self.user_graph, self.rho_user)
         check_graph_words("item", self.item_graph, self.rho_item)
-        if self.backend == "kernel" and str(self.device) != "cpu":
-            raise ConfigError(f"backend='kernel' runs on device 'cpu', got device {self.device!r}")
 
     # fitting ----------------------------------------------------------------------------------------------------
 
