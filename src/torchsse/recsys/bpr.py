@@ -19,7 +19,7 @@ from torchsse.recsys.kernels.draw import swaps
 from torchsse.recsys.kernels.negatives import seen_pairs
 from torchsse.recsys.params import check_integer, check_number, check_sgd_words
 from torchsse.recsys.ranking import RankingTest, evaluate_ranking
-from torchsse.recsys.training import Callback, Checkpoint, Trainer, fingerprint, run_epochs
+from torchsse.recsys.training import Callback, Checkpoint, Trainer, checkpoint_for, run_epochs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -222,7 +222,7 @@ class BPR(Recommender):
             measure=measure,
             learning_rate=rates.learning_rate,
             callback=callback,
-            checkpoint=self._checkpoint(ratings, (users, items), held_out, (user_law, item_law)),
+            checkpoint=self._checkpoint((users, items), held_out, (user_law, item_law)),
             history=self.history_,
             name=f"validation_{self.metric}",
             train_name="train_loss",
@@ -258,18 +258,9 @@ class BPR(Recommender):
             seed=int(self.seed),
         )
 
-    def _checkpoint(self, ratings: Ratings, arrays: Any, held_out: Ratings | None, laws: Any) -> Checkpoint | None:
-        if self.checkpoint is None:
-            return None
-        apart = {"user_graph", "item_graph", "checkpoint", "checkpoint_seconds"}
-        words = {k: v for k, v in self.get_params().items() if k not in apart}
-        extra = [] if held_out is None else [held_out.users, held_out.items]
-        for law in laws:
-            graph = getattr(law, "graph", None)
-            if graph is not None:
-                extra += [graph.indptr, graph.indices, *([] if graph.weights is None else [graph.weights])]
-        ids = [ratings.user_ids.ids.tolist(), ratings.item_ids.ids.tolist()]
-        return Checkpoint(self.checkpoint, fingerprint(words, ids, *arrays, *extra), self.checkpoint_seconds)
+    def _checkpoint(self, arrays: Any, held_out: Ratings | None, laws: Any) -> Checkpoint | None:
+        checked = [] if held_out is None else [*self._codes_of(held_out)]
+        return checkpoint_for(self, arrays, checked, laws)
 
     # prediction -------------------------------------------------------------------------------------------------
 

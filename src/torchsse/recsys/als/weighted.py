@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +11,15 @@ import numpy.typing as npt
 from torchsse.data import Ratings, as_ratings
 from torchsse.errors import ConfigError, DataError
 from torchsse.metrics import RANKING_METRICS
-from torchsse.recsys.als.loop import SwapWords, run_sweeps
+from torchsse.recsys.als.loop import FREE_WORDS, SwapWords, run_sweeps
 from torchsse.recsys.als.propagate import MAX_ENTRIES, Propagated, propagate
 from torchsse.recsys.als.solve import Penalty, Solver
 from torchsse.recsys.base import Codes, Floats, Recommender
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.params import check_number
 from torchsse.recsys.ranking import RankingTest, evaluate_ranking
-from torchsse.recsys.training import Callback
+from torchsse.recsys.storage import Arrays
+from torchsse.recsys.training import Callback, checkpoint_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +65,10 @@ class WeightedALS(SwapWords, Recommender):
         init_std: standard deviation of the initial factors.
         max_entries: of the filled-in examples, up to which they are kept in memory, 12 bytes each and twice; beyond,
             their rows are computed anew in every sweep, in blocks: the same result, slower.
+        checkpoint: a directory where the run is kept after every sweep. `fit` with the same settings and data goes on
+            from there; the result equals that of an uninterrupted run to the bit, whatever `num_threads` and
+            `max_entries`.
+        checkpoint_seconds: write at most this often. 0: every sweep.
 
     Attributes, once fitted:
         history_: one dict per sweep: ``epoch`` (from 1), ``objective`` (the minimised sum),
@@ -107,6 +113,8 @@ class WeightedALS(SwapWords, Recommender):
         metric: str = "precision@10",
         init_std: float = 0.01,
         max_entries: int = MAX_ENTRIES,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 0.0,
     ) -> None:
         self.factors, self.epochs = factors, epochs
         self.alpha, self.regularization = alpha, regularization
@@ -116,6 +124,7 @@ class WeightedALS(SwapWords, Recommender):
         self.patience, self.metric = patience, metric
         self.num_threads, self.seed = num_threads, seed
         self.solver, self.cg_steps, self.init_std, self.max_entries = solver, cg_steps, init_std, max_entries
+        self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
         self._check_params()
 
     def _check_params(self) -> None:
@@ -168,8 +177,9 @@ class WeightedALS(SwapWords, Recommender):
         sweeper = WeightedSweeper(
             data, self._factors.P, self._factors.Q, self.factors, solver, self.regularization, weighted.data.sum()
         )
-        measure = None
+        measure, checked = None, []
         if held_out is not None:
+            checked = list(self._codes_of(held_out))
             measured = RankingTest(self, held_out, ks=(int(self.metric.partition("@")[2]),))
 
             def measure() -> float:
@@ -177,7 +187,9 @@ class WeightedALS(SwapWords, Recommender):
 
         self.history_: list[dict[str, Any]] = []
         self.best_epoch_, self.stopped_ = 0, None
-        run_sweeps(self, sweeper, measure, f"validation_{self.metric}", callback, higher=True)
+        examples = [seen.indptr, seen.indices, seen.data, *laws[0].arrays(), *laws[1].arrays()]
+        checkpoint = checkpoint_for(self, examples, checked, (), FREE_WORDS)
+        run_sweeps(self, sweeper, measure, f"validation_{self.metric}", callback, checkpoint, higher=True)
         return self
 
     # prediction -------------------------------------------------------------------------------------------------
@@ -245,6 +257,13 @@ class WeightedSweeper:
             total = self._solver.solve(self._data[side], Z, None, penalty, X)
         rows = self._penalty * float(np.square(self._tables[0], dtype=np.float64).sum())
         return {"objective": self._constant + total + rows}
+
+    def state(self) -> Arrays:
+        return {"users": self._tables[0], "items": self._tables[1]}
+
+    def restore(self, state: Arrays) -> None:
+        for table, name in zip(self._tables, ("users", "items")):
+            np.copyto(table, state[name])
 
 
 def _pairs(data: Any, what: str) -> Ratings:
