@@ -1,8 +1,8 @@
 """Models on disk: JSON and safetensors, nothing executable, one atomic commit.
 
-A directory holds ``model.json``, files named after their own hash, and graphs as directories named likewise. New files are written beside the old ones, then
-``model.json`` is exchanged in one rename, then what it no longer names is removed: a reader or a power cut sees the
-old model or the new one.
+A directory holds ``model.json``, files named after their own hash, and graphs as directories named likewise. New files
+are written beside the old ones, then ``model.json`` is exchanged in one rename, then what it no longer names is
+removed: a reader or a power cut sees the old model or the new one.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def read(directory: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], 
 
     root = Path(directory)
     try:
-        manifest = json.loads((root / MANIFEST).read_bytes())
+        raw = (root / MANIFEST).read_bytes()
+        manifest = json.loads(raw)
     except FileNotFoundError:
         raise CorruptFileError(f"{root}: expected a saved model, found no {MANIFEST}") from None
     except (OSError, ValueError) as error:
@@ -114,7 +115,8 @@ def read(directory: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], 
             f"{root / MANIFEST}: expected schema {SCHEMA}, got {manifest.get('schema')!r}; written by another version"
         )
     claimed = manifest.pop("sha256", None)
-    if claimed != hashlib.sha256(_json(manifest)).hexdigest():
+    whole = {**manifest, "sha256": claimed}
+    if claimed != hashlib.sha256(_json(manifest)).hexdigest() or raw != _json(whole, indent=1):
         raise CorruptFileError(f"{root / MANIFEST}: does not match its checksum; it was changed or damaged")
     if manifest.get("estimator") != kind:
         raise CorruptFileError(f"{root}: expected a saved {kind}, got {manifest.get('estimator')!r}")

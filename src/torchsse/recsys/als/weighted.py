@@ -171,7 +171,7 @@ class WeightedALS(SwapWords, Recommender):
         extra.data = self.alpha * seen.data
         weighted.data = 1.0 + extra.data
         data = propagate(laws[0], extra, weighted, laws[1], "float32", self.max_entries)
-        self._remember(ratings, users, items)
+        self._remember(ratings, users, items, seen.data)
         self.fill_in_ = data[0].entries / seen.nnz
         solver = Solver(self.solver, self.cg_steps, "float32", self.num_threads)
         sweeper = WeightedSweeper(
