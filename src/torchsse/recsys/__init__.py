@@ -18,7 +18,18 @@ from torchsse.recsys.als.laplacian import GraphALS
 from torchsse.recsys.als.marginalized import MarginalizedMF
 from torchsse.recsys.als.weighted import WeightedALS
 from torchsse.recsys.bpr import BPR
+from torchsse.recsys.item_knn import ItemKNN
 from torchsse.recsys.mf import MatrixFactorization
+from torchsse.recsys.popularity import Popularity
 from torchsse.recsys.training import DivergedError
 
-__all__ = ["BPR", "DivergedError", "GraphALS", "MarginalizedMF", "MatrixFactorization", "WeightedALS"]
+__all__ = [
+    "BPR",
+    "DivergedError",
+    "GraphALS",
+    "ItemKNN",
+    "MarginalizedMF",
+    "MatrixFactorization",
+    "Popularity",
+    "WeightedALS",
+]
