@@ -8,19 +8,25 @@ from torchsse.data.edges import AttributeTable, EdgeTable, as_edges, read_attrib
 from torchsse.data.idmap import IdMap
 from torchsse.data.ratings import Ratings
 from torchsse.data.read import as_ratings, read_ratings
+from torchsse.data.side import ItemTable, UserTable, read_items, read_users, user_groups
 from torchsse.data.synthetic import planted_clusters
 
 __all__ = [
     "AttributeTable",
     "EdgeTable",
     "IdMap",
+    "ItemTable",
     "Ratings",
+    "UserTable",
     "as_edges",
     "as_ratings",
     "describe",
     "planted_clusters",
     "read_attributes",
     "read_edges",
+    "read_items",
     "read_ratings",
+    "read_users",
     "split",
+    "user_groups",
 ]

@@ -79,6 +79,7 @@ class TextTable:
         width: fields per line.
         first: the fields of the first line of data; empty if there is none.
         separator: one of `SEPARATORS`, or what the caller gave.
+        line: number of the first line, header or data.
 
     Args:
         path: the file.
@@ -112,6 +113,7 @@ class TextTable:
         self._quoted = self.separator in _QUOTING and b'"' in self._data
         rows = self.rows()
         line, cells = next(rows)
+        self.line = line
         self.names = [c.strip() for c in cells] if (looks_like_header(cells) if header is None else header) else None
         self.width = len(cells)
         if self.names is not None:
@@ -212,6 +214,7 @@ class TextTable:
         """Raise `DataError` for the first line with too few or many fields, bad UTF-8, or text for a number."""
         pa = require_pyarrow()
         numeric = [c for c, t in zip(columns, types) if t is not None and pa.types.is_floating(t)]
+        whole = [c for c, t in zip(columns, types) if t is not None and pa.types.is_integer(t)]
         for line, cells in self.data_rows():
             at = f"{self.source}, line {line}"
             if len(cells) != self.width:
@@ -226,6 +229,10 @@ class TextTable:
                 if not is_number(cells[c]):
                     got = f"{cells[c]!r}" if cells[c].strip() else "nothing"
                     raise DataError(f"{at}: {self.title(c)}: expected a number, got {got}")
+            for c in whole:
+                if not _is_int64(cells[c]):
+                    got = f"{cells[c]!r}" if cells[c].strip() else "nothing"
+                    raise DataError(f"{at}: {self.title(c)}: expected an integer, got {got}")
 
     def _sample(self) -> list[str]:
         lines: list[str] = []
@@ -257,6 +264,10 @@ class TextTable:
                 f"blanks, got {shown!r}"
             )
         return best
+
+
+def _is_int64(cell: str) -> bool:
+    return re.fullmatch(r"-?[0-9]{1,19}", cell) is not None and -(2**63) <= int(cell) < 2**63
 
 
 def _skip_comments(data: bytes) -> tuple[int, int]:
