@@ -15,7 +15,9 @@ except ImportError:
 
 from torchsse.cli.comparing import compare, demo
 from torchsse.cli.fitting import fit
+from torchsse.cli.reproducing import reproduce
 from torchsse.cli.shell import Shell
+from torchsse.cli.tuning import tune
 from torchsse.cli.using import evaluate, recommend
 
 app = typer.Typer(
@@ -29,6 +31,8 @@ app = typer.Typer(
 )
 for command in (compare, demo, fit, evaluate, recommend):
     app.command()(command)
+app.command()(reproduce)
+app.command()(tune)
 
 
 def show_version(wanted: bool) -> None:
