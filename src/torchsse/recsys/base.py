@@ -21,6 +21,7 @@ from torchsse.recsys.topk import mask_seen, top_k
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
+    from torchsse.recsys.explain import Explanation
 
 __all__ = ["Codes", "Recommender"]
 
@@ -152,6 +153,22 @@ class Recommender(Params):
             found = best >= 0
             items[start : start + rows][found] = names[best[found]]
         return items, scores
+
+    def explain(self, user: Any, items: Any = None, *, k: int = 10, ties: int = 5) -> list[Explanation]:
+        """Why these items: the items of the user's history that each rests on. See `torchsse.recsys.explain`.
+
+        Args:
+            user: raw id.
+            items: raw ids; None: the `k` that `recommend` gives.
+            k: see `items`.
+            ties: items of the history for each item explained, at most.
+
+        Raises:
+            NotFittedError: before `fit`. DataError: the user or an item is unknown.
+        """
+        from torchsse.recsys.explain import explain
+
+        return explain(self, user, items, k=k, ties=ties)
 
     # files ------------------------------------------------------------------------------------------------------
 
