@@ -87,10 +87,17 @@ class TextTable:
             into as many fields as the first.
         header: None: the first line is a header if none of its fields is a number.
         encoding: of the text; anything Python knows.
+        quoted: whether quotes enclose fields. None: with comma, semicolon and ``|``.
     """
 
     def __init__(
-        self, path: Path, *, separator: str | None = None, header: bool | None = None, encoding: str = "utf-8"
+        self,
+        path: Path,
+        *,
+        separator: str | None = None,
+        header: bool | None = None,
+        encoding: str = "utf-8",
+        quoted: bool | None = None,
     ) -> None:
         self.source = str(path)
         if separator not in (None, "::") and (len(str(separator).encode()) != 1 or str(separator) in '\r\n"'):
@@ -110,7 +117,7 @@ class TextTable:
             raise DataError(f"{self.source}: the file holds comments only")
         sample = self._sample()
         self.separator = separator if separator is not None else self._find_separator(sample)
-        self._quoted = self.separator in _QUOTING and b'"' in self._data
+        self._quoted = (self.separator in _QUOTING if quoted is None else quoted) and b'"' in self._data
         rows = self.rows()
         line, cells = next(rows)
         self.line = line

@@ -6,14 +6,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from torchsse.data.formats.base import Format, Table, peek
+from torchsse.data.formats.douban import DOUBAN, DOUBAN_REVIEWS
+from torchsse.data.formats.foursquare import FOURSQUARE
+from torchsse.data.formats.gowalla import GOWALLA
+from torchsse.data.formats.kddcup import KDD_CUP_2011
 from torchsse.data.formats.librec import LIBREC_CHECKINS
+from torchsse.data.formats.movielens import MOVIELENS_100K, MOVIELENS_CSV, MOVIELENS_DAT
+from torchsse.data.formats.netflix import NETFLIX
 from torchsse.data.formats.user_lines import USER_LINES
+from torchsse.data.formats.yahoo import YAHOO_MUSIC
 from torchsse.errors import ConfigError, DataError
 
 __all__ = ["FORMATS", "Format", "Table", "detect", "format_named", "open_format"]
 
 FORMATS: tuple[Format, ...] = (
+    MOVIELENS_100K,
+    MOVIELENS_DAT,
+    MOVIELENS_CSV,
+    NETFLIX,
+    DOUBAN,
+    DOUBAN_REVIEWS,
+    YAHOO_MUSIC,
+    KDD_CUP_2011,
+    FOURSQUARE,
     LIBREC_CHECKINS,
+    GOWALLA,
     USER_LINES,
 )
 """Every format, in the order in which lists show them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torchsse.data.source import Source
 from torchsse.data.text import TextTable
 from torchsse.errors import DataError
 
-__all__ = ["Chain", "open_separated"]
+__all__ = ["Chain", "Derived", "open_separated"]
 
 
 def open_separated(
@@ -95,3 +95,30 @@ class Chain:
     def title(self, column: int) -> str:
         """How messages call the column."""
         return self._parts[0].title(column)
+
+
+class Derived:
+    """A source some of whose columns are read as another type and then made into what they mean.
+
+    Args:
+        inner: the source.
+        made: position -> (pyarrow type to read, function of the column and this source).
+    """
+
+    def __init__(self, inner: Source, made: Mapping[int, tuple[Any, Callable[[Any, Derived], Any]]]) -> None:
+        self._inner, self._made = inner, made
+        self.source, self.names, self.width, self.first = inner.source, inner.names, inner.width, inner.first
+
+    def read(self, columns: Sequence[int], types: Sequence[Any]) -> list[Any]:
+        """The columns of the inner source, some of them changed."""
+        kinds = [self._made[c][0] if c in self._made else t for c, t in zip(columns, types)]
+        read = self._inner.read(columns, kinds)
+        return [self._made[c][1](value, self) if c in self._made else value for c, value in zip(columns, read)]
+
+    def where(self, row: int) -> str:
+        """File and line of a 0-based row."""
+        return self._inner.where(row)
+
+    def title(self, column: int) -> str:
+        """How messages call the column."""
+        return self._inner.title(column)
