@@ -21,7 +21,7 @@ def table1(wanted: Overrides) -> Table:
             name=f"ml1m{'-biases' if biases else ''}-r{rank}",
             column=f"{'biases' if biases else 'no biases'}, rank {rank}",
             data=ML1M_SPARSE,
-            settings=wanted.applied(CompareSettings(factors=rank, biases=biases, trials=30, seeds=5)),
+            settings=wanted.applied(CompareSettings(factors=rank, biases=biases, trials=20, seeds=5)),
             arms=(
                 *standard_arms(biases=biases, user_graph=True, item_graph=True),
                 *with_prefix(marginalized_arms(user_graph=True, item_graph=True), "marginalized"),

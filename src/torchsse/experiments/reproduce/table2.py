@@ -26,7 +26,7 @@ def table2(wanted: Overrides) -> Table:
             data=data,
             settings=wanted.applied(
                 CompareSettings(
-                    factors=rank, biases=biases, learning_rate=LEARNING_RATE / data.scale, trials=30, seeds=5
+                    factors=rank, biases=biases, learning_rate=LEARNING_RATE / data.scale, trials=15, seeds=5
                 )
             ),
             arms=_arms(data, biases),

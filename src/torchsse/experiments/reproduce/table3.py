@@ -16,7 +16,7 @@ from torchsse.experiments.settings import RankingSettings
 __all__ = ["table3"]
 
 RANKS = (10, 50, 100)
-FULL = RankingSettings(trials=30, seeds=5)
+FULL = RankingSettings(trials=20, seeds=5)
 SMALL = RankingSettings(trials=6, seeds=3, epochs=60, patience=10, validate_every=5)
 """For Gowalla, where one fit takes minutes and ranking all items as long as several epochs."""
 
@@ -26,7 +26,7 @@ def table3(wanted: Overrides) -> Table:
     blocks = []
     for data in (ML1M_IMPLICIT, FOURSQUARE, GOWALLA):
         for rank in wanted.ranks or RANKS:
-            budget = replace(FULL, factors=rank)
+            budget = replace(FULL, factors=rank, trials=FULL.trials if rank == 100 else FULL.trials // 2)
             remark = ""
             if data is GOWALLA:
                 budget = replace(SMALL, factors=rank, seeds=5 if rank == 100 else 3)
