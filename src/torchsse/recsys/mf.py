@@ -13,7 +13,7 @@ from torchsse.recsys.explicit import ExplicitRecommender
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.kernels.draw import swaps
-from torchsse.recsys.params import check_choice, check_number, check_sgd_words
+from torchsse.recsys.params import check_backend_words, check_choice, check_number, check_sgd_words
 from torchsse.recsys.schedules import SCHEDULES, p0_by_frequency, p0_factor
 from torchsse.recsys.sgd import KernelTrainer, Rates, examples_of
 from torchsse.recsys.training import Callback, Checkpoint, Trainer, checkpoint_for, run_epochs
@@ -131,6 +131,7 @@ class MatrixFactorization(ExplicitRecommender):
 
     def _check_params(self) -> None:
         check_sgd_words(self)
+        check_backend_words(self)
         if self.init_std is not None:
             check_number("init_std", self.init_std, 0.0)
         check_number("p0_power", self.p0_power, -10.0, 10.0)
