@@ -88,6 +88,7 @@ class BPR(SampledRanker):
     Raises:
         ConfigError: settings out of range or contradicting each other, when constructed, set, or fitted.
 
+    >>> from torchsse.data import Ratings
     >>> train = Ratings.from_arrays(["ann", "ann", "bob", "bob", "cy"], [1, 2, 1, 3, 2])
     >>> model = BPR(factors=4, epochs=20, p0_user=0.1, p0_item=0.1, seed=1).fit(train)
     >>> items, scores = model.recommend(["ann"], k=2)
