@@ -77,6 +77,13 @@ def tune(
             help="Stop a trial that is worse than the median of the others at that epoch.", rich_help_panel=SEARCH
         ),
     ] = True,
+    profile: Annotated[
+        int,
+        typer.Option(
+            help="Further fits along each p0 at the best settings, for the plot of the response.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = 6,
     validation_splits: Annotated[
         int | None,
         typer.Option(
@@ -120,6 +127,7 @@ def tune(
         trials=trials,
         seed=seed,
         pruning=pruning,
+        profile=profile,
         validation_splits=validation_splits,
     )
     # a wrong setting shows before anything is read

@@ -21,7 +21,7 @@ _WORDS = {
     "p0_item": "SSE probability of items, $p_0$",
     "graph_weight": "Weight of the graph penalty",
 }
-_BEST, _LINE, _WITHOUT, _PRUNED = "#D55E00", "#0072B2", "#000000", "#b3b3b3"
+_BEST, _LINE, _WITHOUT, _PRUNED = "#D55E00", "#6aaed6", "#000000", "#b3b3b3"
 
 
 def write_response(document: dict[str, Any], out: Path) -> list[Path]:
@@ -45,8 +45,9 @@ def write_response(document: dict[str, Any], out: Path) -> list[Path]:
 def response_figure(document: dict[str, Any]) -> Figure | None:
     """One panel for each setting of `document["response"]`: validation metric against the setting, on a log axis.
 
-    Filled dots: complete trials, darker the later; hollow: pruned ones, at their best value so far. The line is the
-    convex envelope of the complete trials. None without such a setting or without complete trials.
+    Blue dots: complete trials, darker the later; hollow: pruned ones, at their best value so far; thin line: the convex
+    envelope of the complete ones. Red line: the best settings with this one varied and the others held. None without
+    such a setting or without complete trials.
     """
     names = [name for name in document["response"] if _is_range(document, name)]
     complete = [trial for trial in document["trials"] if trial["state"] == "complete"]
@@ -91,7 +92,11 @@ def _panel(axes: Axes, document: dict[str, Any], name: str, *, first: bool) -> N
         label="trial, darker the later",
     )
     line = envelope([(t["params"][name], t["value"]) for t in complete], log=log, higher=higher_is_better(metric))
-    axes.plot(*zip(*line), color=_LINE, lw=1.3, zorder=4, label="envelope of the trials")
+    axes.plot(*zip(*line), color=_LINE, lw=0.9, zorder=2.5, label="envelope of the trials")
+    profile = [(x, value) for x, value in document["response"][name] if value is not None]
+    if profile:
+        axes.plot(*zip(*profile), color=_BEST, lw=1.5, zorder=4, label="best settings, only this varied")
+        axes.plot(*zip(*profile), "s", color=_BEST, ms=3.6, mec="white", mew=0.5, zorder=5)
     best = next(trial for trial in trials if trial["number"] == document["trial"])
     axes.plot(
         [best["params"][name]], [best["value"]], "*", ms=11, color=_BEST, mec="white", mew=0.7, zorder=6,
@@ -156,6 +161,9 @@ def _limits(axes: Axes, document: dict[str, Any], complete: list[dict[str, Any]]
     values = sorted(sign * trial["value"] for trial in complete)
     without = (document.get("without_sse") or {}).get("value")
     shown = values[: max(2, math.ceil(0.75 * len(values)))] + ([] if without is None else [sign * without])
+    for profile in document["response"].values():
+        along = sorted(sign * value for _, value in profile if value is not None)
+        shown += along[: math.ceil(0.75 * len(along))]
     room = max(max(shown) - min(shown), 1e-4)
     outside = sum(value > max(shown) + 0.25 * room for value in values)
     if outside == 0:

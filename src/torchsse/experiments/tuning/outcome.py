@@ -23,13 +23,15 @@ def document_of(
     space: TuneSpace,
     trials: Sequence[Trial],
     best: Trial,
-    reference: Mapping[str, Any] | None,
+    probes: Sequence[Mapping[str, Any]],
     saved: Mapping[str, Any],
     importances: Mapping[str, float],
     validation: str,
 ) -> dict[str, Any]:
     """Everything but schema and provenance."""
     counts = Counter(trial.state for trial in trials)
+    without = [probe for probe in probes if set(probe["changed"].values()) == {0.0}]
+    response = [setting for setting in model.response if setting in space.searched]
     return {
         "task": "tune",
         "model": name.value,
@@ -39,12 +41,12 @@ def document_of(
         "epochs": best.epoch,
         "trial": best.number,
         "validation": validation,
-        "without_sse": reference and {"value": reference["value"], "epochs": reference["epoch"]},
+        "without_sse": {"value": without[0]["value"], "epochs": without[0]["epoch"]} if without else None,
         "saved": {key: saved[key] for key in ("directory", "epochs", "ratings", "seconds")},
         "counts": {state: counts[state] for state in ("complete", "pruned", "diverged")},
         "importances": dict(importances),
         "space": space.config(),
-        "response": [setting for setting in model.response if setting in space.searched],
+        "response": {setting: _profile(setting, best, probes) for setting in response},
         "trials": [
             {
                 "number": trial.number,
@@ -57,6 +59,13 @@ def document_of(
             for trial in trials
         ],
     }
+
+
+def _profile(setting: str, best: Trial, probes: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """[value of the setting, metric], in the order of the setting, the best trial among them; the others held."""
+    found = [[probe["changed"][setting], probe["value"]] for probe in probes if set(probe["changed"]) == {setting}]
+    found = [pair for pair in found if pair[0] != 0]
+    return sorted([*found, [best.chosen[setting], best.value]], key=lambda pair: float(pair[0])) if found else []
 
 
 def write_best(path: Path, document: dict[str, Any]) -> None:

@@ -35,6 +35,8 @@ class TuneSettings:
         trials: of the search. Not part of what tells studies apart: a finished one goes on with more.
         seed: of the splits, the search and the fits.
         pruning: stop a trial whose best value so far is worse than the median of the complete trials at that epoch.
+        profile: fits along each p0 at the best settings, once they are found: the response that is plotted. Not part
+            of what tells studies apart.
         validation_fraction: of each user's train ratings, held out where no validation file is given.
         validation_splits: how often, at random; a trial is judged by the mean.
 
@@ -47,12 +49,13 @@ class TuneSettings:
     trials: int = 50
     seed: int = 0
     pruning: bool = True
+    profile: int = 6
     validation_fraction: float = 0.1
     validation_splits: int = 1
 
     def __post_init__(self) -> None:
         counts = ("epochs", "patience", "trials", "validation_splits")
-        for name, least in (*((name, 1) for name in counts), ("seed", 0)):
+        for name, least in (*((name, 1) for name in counts), ("seed", 0), ("profile", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 < self.validation_fraction < 1:
@@ -195,7 +198,7 @@ def config_of(name: ModelName, space: TuneSpace, settings: TuneSettings, data: T
     """Everything that trials depend on, as JSON: its fingerprint decides whether a study may go on."""
     import torchsse
 
-    kept = {key: value for key, value in asdict(settings).items() if key != "trials"}
+    kept = {key: value for key, value in asdict(settings).items() if key not in ("trials", "profile")}
     if data.validation is not None:
         kept |= {"validation_fraction": None, "validation_splits": None}
     return {
