@@ -155,8 +155,24 @@ class WeightedALS(SwapWords, Recommender):
             DataError: no pairs, a rating that is not above 0. ConfigError: settings or graphs that do not fit.
         """
         self._check_params()
-        ratings = _pairs(train, "train")
         held_out = None if validation is None else _pairs(validation, "validation")
+        sweeper, examples = self._prepare(_pairs(train, "train"))
+        measure, checked = None, []
+        if held_out is not None:
+            checked = list(self._codes_of(held_out))
+            measured = RankingTest(self, held_out, ks=(int(self.metric.partition("@")[2]),))
+
+            def measure() -> float:
+                return float(measured.run(self._score_users)["means"][self.metric])
+
+        self.history_: list[dict[str, Any]] = []
+        self.best_epoch_, self.stopped_ = 0, None
+        checkpoint = checkpoint_for(self, examples, checked, (), FREE_WORDS)
+        run_sweeps(self, sweeper, measure, f"validation_{self.metric}", callback, checkpoint, higher=True)
+        return self
+
+    def _prepare(self, ratings: Ratings) -> tuple[WeightedSweeper, list[npt.NDArray[Any]]]:
+        """What sweeps over these pairs from the initial factors, and arrays that say which pairs and laws."""
         seen = ratings.to_csr().astype(np.float64)
         seen.sum_duplicates()
         if seen.data.min() <= 0:
@@ -177,20 +193,7 @@ class WeightedALS(SwapWords, Recommender):
         sweeper = WeightedSweeper(
             data, self._factors.P, self._factors.Q, self.factors, solver, self.regularization, weighted.data.sum()
         )
-        measure, checked = None, []
-        if held_out is not None:
-            checked = list(self._codes_of(held_out))
-            measured = RankingTest(self, held_out, ks=(int(self.metric.partition("@")[2]),))
-
-            def measure() -> float:
-                return float(measured.run(self._score_users)["means"][self.metric])
-
-        self.history_: list[dict[str, Any]] = []
-        self.best_epoch_, self.stopped_ = 0, None
-        examples = [seen.indptr, seen.indices, seen.data, *laws[0].arrays(), *laws[1].arrays()]
-        checkpoint = checkpoint_for(self, examples, checked, (), FREE_WORDS)
-        run_sweeps(self, sweeper, measure, f"validation_{self.metric}", callback, checkpoint, higher=True)
-        return self
+        return sweeper, [seen.indptr, seen.indices, seen.data, *laws[0].arrays(), *laws[1].arrays()]
 
     # prediction -------------------------------------------------------------------------------------------------
 
