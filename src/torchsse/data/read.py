@@ -182,11 +182,16 @@ def _read(
         wanted.append(chosen.timestamp)
         types.append(None)
     columns = dict(zip(wanted, source.read(wanted, types)))
-    user_ids, users = ids_from_arrow(columns[chosen.user], source.title(chosen.user), source.where, text_file=text_file)
-    item_ids, items = ids_from_arrow(columns[chosen.item], source.title(chosen.item), source.where, text_file=text_file)
+    # each column goes as soon as it is not needed any more: tables of ratings may be large
+    user_ids, users = ids_from_arrow(
+        columns.pop(chosen.user), source.title(chosen.user), source.where, text_file=text_file
+    )
+    item_ids, items = ids_from_arrow(
+        columns.pop(chosen.item), source.title(chosen.item), source.where, text_file=text_file
+    )
     ratings = None
     if chosen.rating is not None and not implicit:
-        ratings = numbers_from_arrow(columns[chosen.rating], source.title(chosen.rating), source.where)
+        ratings = numbers_from_arrow(columns.pop(chosen.rating), source.title(chosen.rating), source.where)
     return finish(
         user_ids,
         users,
