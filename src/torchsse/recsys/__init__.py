@@ -21,6 +21,7 @@ from torchsse.recsys.bpr import BPR
 from torchsse.recsys.item_knn import ItemKNN
 from torchsse.recsys.mf import MatrixFactorization
 from torchsse.recsys.popularity import Popularity
+from torchsse.recsys.sqlrank import SQLRank
 from torchsse.recsys.training import DivergedError
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "MarginalizedMF",
     "MatrixFactorization",
     "Popularity",
+    "SQLRank",
     "WeightedALS",
 ]
