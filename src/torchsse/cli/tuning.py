@@ -74,7 +74,8 @@ def tune(
     pruning: Annotated[
         bool,
         typer.Option(
-            help="Stop a trial that is worse than the median of the others at that epoch.", rich_help_panel=SEARCH
+            help="From half of its epochs on, stop a trial that is worse than the median of the others.",
+            rich_help_panel=SEARCH,
         ),
     ] = True,
     profile: Annotated[

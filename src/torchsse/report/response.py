@@ -46,7 +46,7 @@ def response_figure(document: dict[str, Any]) -> Figure | None:
     """One panel for each setting of `document["response"]`: validation metric against the setting, on a log axis.
 
     Blue dots: complete trials, darker the later; hollow: pruned ones, at their best value so far; thin line: the convex
-    envelope of the complete ones. Red line: the best settings with this one varied and the others held. None without
+    envelope of the complete ones. Red line: the best trial with this one varied and the others held. None without
     such a setting or without complete trials.
     """
     names = [name for name in document["response"] if _is_range(document, name)]
@@ -95,18 +95,17 @@ def _panel(axes: Axes, document: dict[str, Any], name: str, *, first: bool) -> N
     axes.plot(*zip(*line), color=_LINE, lw=0.9, zorder=2.5, label="envelope of the trials")
     profile = [(x, value) for x, value in document["response"][name] if value is not None]
     if profile:
-        axes.plot(*zip(*profile), color=_BEST, lw=1.5, zorder=4, label="best settings, only this varied")
+        axes.plot(*zip(*profile), color=_BEST, lw=1.5, zorder=4, label="best trial, only this varied")
         axes.plot(*zip(*profile), "s", color=_BEST, ms=3.6, mec="white", mew=0.5, zorder=5)
-    best = next(trial for trial in trials if trial["number"] == document["trial"])
     axes.plot(
-        [best["params"][name]], [best["value"]], "*", ms=11, color=_BEST, mec="white", mew=0.7, zorder=6,
-        label=f"best, {number(best['value'])}",
+        [document["params"][name]], [document["value"]], "*", ms=11, color=_BEST, mec="white", mew=0.7, zorder=6,
+        label=f"best, {number(document['value'])}",
     )  # fmt: skip
     without = (document.get("without_sse") or {}).get("value")
     if without is not None:
         axes.axhline(
             without, color=_WITHOUT, lw=1.0, ls=(0, (5, 2)), zorder=1,
-            label=f"the best settings with $p_0 = 0$, {number(without)}",
+            label=f"best trial with $p_0 = 0$, {number(without)}",
         )  # fmt: skip
     axes.set_xlabel(_WORDS.get(name, name))
     if first:
@@ -160,7 +159,8 @@ def _limits(axes: Axes, document: dict[str, Any], complete: list[dict[str, Any]]
     sign = -1.0 if higher_is_better(document["metric"]) else 1.0
     values = sorted(sign * trial["value"] for trial in complete)
     without = (document.get("without_sse") or {}).get("value")
-    shown = values[: max(2, math.ceil(0.75 * len(values)))] + ([] if without is None else [sign * without])
+    shown = [*values[: max(2, math.ceil(0.75 * len(values)))], sign * document["value"]]
+    shown += [] if without is None else [sign * without]
     for profile in document["response"].values():
         along = sorted(sign * value for _, value in profile if value is not None)
         shown += along[: math.ceil(0.75 * len(along))]
@@ -173,9 +173,8 @@ def _limits(axes: Axes, document: dict[str, Any], complete: list[dict[str, Any]]
     if outside:
         axes.annotate(
             f"{outside} worse trial{'s' if outside > 1 else ''} outside",
-            (0.98, 0.03 if higher_is_better(document["metric"]) else 0.95),
+            (0.02, 0.03 if higher_is_better(document["metric"]) else 0.95),
             xycoords="axes fraction",
-            ha="right",
             fontsize=7,
             color="#666666",
         )

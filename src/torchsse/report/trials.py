@@ -56,12 +56,19 @@ def study_words(document: dict[str, Any]) -> list[str]:
     counts, metric = document["counts"], label(document["metric"])
     ended = [f"{counts[state]} {state}" for state in ("complete", "pruned", "diverged") if counts[state]]
     words = [f"{len(document['trials'])} trials: {', '.join(ended)}; judged on {document['validation']}."]
+    if document["changed"]:
+        what = ", ".join(f"{name} {_short(value)}" for name, value in document["changed"].items())
+        words.append(
+            f"Best of all: trial {document['trial']} with {what}, validation {metric} {number(document['value'])}; "
+            "found beside the search, so more --trials may find better still."
+        )
     without = document["without_sse"]
-    if without is not None and without["value"] is not None:
+    swapping = any(document["params"].get(name) for name in ("p0_user", "p0_item"))
+    if without is not None and without["value"] is not None and swapping:
         gain = document["value"] - without["value"]
         better = gain > 0 if higher_is_better(document["metric"]) else gain < 0
         words.append(
-            f"The best settings with p0 = 0: validation {metric} {number(without['value'])}, "
+            f"Trial {document['trial']} with p0 = 0: validation {metric} {number(without['value'])}, "
             f"{number(abs(gain))} {'worse' if better else 'better'}; `torchsse compare` measures what SSE adds when "
             "both sides are tuned, on test."
         )

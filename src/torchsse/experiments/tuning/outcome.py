@@ -11,6 +11,7 @@ from typing import Any
 
 from torchsse.experiments.files import write_json, write_text
 from torchsse.experiments.tuning.models import ModelName, TunedModel
+from torchsse.experiments.tuning.plan import Winner
 from torchsse.experiments.tuning.space import TuneSpace
 from torchsse.experiments.tuning.study import Trial
 
@@ -22,7 +23,7 @@ def document_of(
     model: TunedModel,
     space: TuneSpace,
     trials: Sequence[Trial],
-    best: Trial,
+    winner: Winner,
     probes: Sequence[Mapping[str, Any]],
     saved: Mapping[str, Any],
     importances: Mapping[str, float],
@@ -30,23 +31,24 @@ def document_of(
 ) -> dict[str, Any]:
     """Everything but schema and provenance."""
     counts = Counter(trial.state for trial in trials)
-    without = [probe for probe in probes if set(probe["changed"].values()) == {0.0}]
+    without = [probe for probe in probes if not any(probe["changed"].values())]
     response = [setting for setting in model.response if setting in space.searched]
     return {
         "task": "tune",
         "model": name.value,
         "metric": model.metric,
-        "value": best.value,
-        "params": space.params(best.chosen),
-        "epochs": best.epoch,
-        "trial": best.number,
+        "value": winner.value,
+        "params": {**space.params(winner.trial.chosen), **winner.changed},
+        "epochs": winner.epoch,
+        "trial": winner.trial.number,
+        "changed": dict(winner.changed),
         "validation": validation,
         "without_sse": {"value": without[0]["value"], "epochs": without[0]["epoch"]} if without else None,
         "saved": {key: saved[key] for key in ("directory", "epochs", "ratings", "seconds")},
         "counts": {state: counts[state] for state in ("complete", "pruned", "diverged")},
         "importances": dict(importances),
         "space": space.config(),
-        "response": {setting: _profile(setting, best, probes) for setting in response},
+        "response": {setting: _profile(setting, winner.trial, probes) for setting in response},
         "trials": [
             {
                 "number": trial.number,

@@ -1,7 +1,8 @@
 """The order of work of a study, and what of it is done already.
 
-Trials come as places become free. When the budget is spent, the best settings are tried without SSE and along each
-setting whose response is plotted, the others held, and they are fitted once more on train and validation together.
+Trials come as places become free. When the budget is spent, the settings of the best trial are tried without SSE and
+along each setting whose response is plotted, the others held. What is best by then is fitted once more, on train and
+validation together.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torchsse.experiments.tuning.fitting import TuneFitter
 from torchsse.experiments.tuning.space import TuneSpace
 from torchsse.experiments.tuning.study import Asked, Study, Trial, best_of
 
-__all__ = ["MODEL", "Probe", "TunePlan"]
+__all__ = ["MODEL", "Probe", "TunePlan", "Winner"]
 
 MODEL = "model"
 """The directory, within that of the results, of the model to use."""
@@ -33,10 +34,20 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Probe:
-    """The best settings with a few of them changed: what is changed, and what people call it."""
+    """The settings of the best trial with a few of them changed: what is changed, and what people call it."""
 
     label: str
     changed: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best that was measured: a trial, or a trial with something changed."""
+
+    trial: Trial
+    changed: Mapping[str, Value]
+    value: float
+    epoch: int
 
 
 class TunePlan:
@@ -65,7 +76,8 @@ class TunePlan:
         self.total = max(self._budget, len(study.trials)) + finals
         self.finished = len(study.trials)
         if not self._missing_trials():
-            self.finished += finals - len(self._finals())
+            missing = len(self._missing_probes())
+            self.finished += finals - missing - (1 if missing else len(self._model_units()))
 
     def first(self, jobs: int) -> list[Unit]:
         """What can run at once."""
@@ -76,12 +88,23 @@ class TunePlan:
         if record["kind"] != "trial":
             self._journal.append(record)
             self._observer.finished(unit.label, record)
-            return []
+            return [] if record["kind"] == "model" or self._missing_probes() else self._model_units()
         self._study.tell(self._under_way.pop(unit.label), record.pop("trial"))
         self._observer.finished(unit.label, record)
         if self._missing_trials():
             return [self._next()]
         return [] if self._under_way else self._finals()
+
+    def winner(self) -> Winner:
+        """When every trial and probe is measured: the best; of equals the earlier. Without SSE counts too."""
+        best = self.best()
+        assert best.value is not None
+        assert best.epoch is not None
+        winner, sign = Winner(best, {}, best.value, best.epoch), -1 if self._fitter.model.higher_is_better else 1
+        for record in self.probed():
+            if record["value"] is not None and sign * record["value"] < sign * winner.value:
+                winner = Winner(best, record["changed"], record["value"], record["epoch"])
+        return winner
 
     def best(self) -> Trial:
         """The complete trial with the best value.
@@ -105,7 +128,8 @@ class TunePlan:
 
     def saved(self) -> Record:
         """When nothing is left: what is said of the saved model."""
-        record = self._recorded("model", self.best(), {})
+        winner = self.winner()
+        record = self._recorded("model", winner.trial, winner.changed)
         assert record is not None
         return record
 
@@ -134,13 +158,21 @@ class TunePlan:
                 probes += [Probe(f"best settings, {name} {value:g}", {name: value}) for value in values]
         return probes
 
-    def _finals(self) -> list[Unit]:
+    def _missing_probes(self) -> list[Probe]:
         best = self.best()
-        units = []
-        if self._recorded("model", best, {}) is None or not (self._out / MODEL / "model.json").is_file():
-            units.append(Unit("best settings, on all ratings", partial(self._model, best)))
-        missing = [probe for probe in self._probes if self._recorded("probe", best, probe.changed) is None]
-        return units + [Unit(probe.label, partial(self._probe, best, probe)) for probe in missing]
+        return [probe for probe in self._probes if self._recorded("probe", best, probe.changed) is None]
+
+    def _finals(self) -> list[Unit]:
+        best, missing = self.best(), self._missing_probes()
+        return [Unit(probe.label, partial(self._probe, best, probe)) for probe in missing] or self._model_units()
+
+    def _model_units(self) -> list[Unit]:
+        """The model to save, unless it is there."""
+        winner = self.winner()
+        there = (self._out / MODEL / "model.json").is_file()
+        if there and self._recorded("model", winner.trial, winner.changed) is not None:
+            return []
+        return [Unit("best settings, on all ratings", partial(self._model, winner))]
 
     def _recorded(self, kind: str, best: Trial, changed: Mapping[str, Value]) -> Record | None:
         """The journal's last record of a kind about this trial. A model is the last one made, or none."""
@@ -168,15 +200,15 @@ class TunePlan:
         changed = dict(probe.changed)
         return {"kind": "probe", "trial": best.number, "changed": changed, "value": fit.value, "epoch": fit.epoch}
 
-    def _model(self, best: Trial, report: Report) -> Record:
-        assert best.epoch is not None
+    def _model(self, winner: Winner, report: Report) -> Record:
         started = time.perf_counter()
-        self._fitter.final(self._space.params(best.chosen), best.epoch, report).save(self._out / MODEL)
+        params = {**self._space.params(winner.trial.chosen), **winner.changed}
+        self._fitter.final(params, winner.epoch, report).save(self._out / MODEL)
         return {
             "kind": "model",
-            "trial": best.number,
-            "changed": {},
-            "epochs": best.epoch,
+            "trial": winner.trial.number,
+            "changed": dict(winner.changed),
+            "epochs": winner.epoch,
             "ratings": len(self._fitter.data.whole),
             "directory": MODEL,
             "seconds": round(time.perf_counter() - started, 3),

@@ -34,7 +34,8 @@ class TuneSettings:
         patience: epochs without a better value on validation before a fit stops.
         trials: of the search. Not part of what tells studies apart: a finished one goes on with more.
         seed: of the splits, the search and the fits.
-        pruning: stop a trial whose best value so far is worse than the median of the complete trials at that epoch.
+        pruning: stop a trial whose best value so far is worse than the median of the complete trials at that epoch, in
+            the second half of its epochs: strong SSE learns more slowly and ends higher.
         profile: fits along each p0 at the best settings, once they are found: the response that is plotted. Not part
             of what tells studies apart.
         validation_fraction: of each user's train ratings, held out where no validation file is given.

@@ -77,7 +77,7 @@ def tune(
                 space,
                 higher=model.higher_is_better,
                 seed=settings.seed,
-                warmup=-(-settings.epochs // 5) if settings.pruning else None,
+                warmup=-(-settings.epochs // 2) if settings.pruning else None,
                 parallel=jobs > 1,
             )
         )
@@ -101,7 +101,7 @@ def tune(
             model,
             space,
             trials,
-            plan.best(),
+            plan.winner(),
             plan.probed(),
             plan.saved(),
             study.importances(),
