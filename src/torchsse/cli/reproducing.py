@@ -28,6 +28,8 @@ class Name(StrEnum):
     table1 = "table1"
     table2 = "table2"
     table3 = "table3"
+    figure3 = "figure3"
+    figure4 = "figure4"
 
 
 def reproduce(
@@ -61,16 +63,51 @@ def reproduce(
     torchsse reproduce table2 --data DIR --dry-run
     torchsse reproduce table3 --data DIR --only 'ml1m-*' --trials 10
     """
-    from torchsse.experiments.reproduce import Overrides, table
+    from torchsse.experiments.reproduce import FIGURES, Overrides, table
 
     context.find_root().obj = RESUME
     wanted = Overrides(_ranks(ranks), trials, seeds, epochs)
+    if name.value in FIGURES:
+        run_figure(name.value, wanted, data, out / name.value, only, restart, dry_run)
+        return
     chosen = table(name.value, wanted)
     blocks = chosen.select([part.strip() for part in only.split(",")] if only else None)
     if dry_run:
         show_plan(chosen, blocks, data)
         return
     run_table(chosen, blocks, data, out / name.value, wanted, cores() if jobs is None else jobs, restart)
+
+
+def run_figure(
+    name: str, wanted: Overrides, data: Path, out: Path, only: str | None, restart: bool, dry_run: bool
+) -> None:
+    """Fit what the figure shows, and draw it."""
+    from torchsse.cli.reproducing_progress import fits
+    from torchsse.experiments.reproduce import FIGURES
+    from torchsse.experiments.reproduce.figure import check_study_files
+    from torchsse.experiments.reproduce.figure3 import reproduce_figure3
+    from torchsse.experiments.reproduce.figure4 import reproduce_figure4
+    from torchsse.report.figure_pages import write_figure3, write_figure4
+
+    if only is not None or wanted.trials is not None:
+        raise typer.BadParameter("--only and --trials are for tables: a figure's fits have fixed settings")
+    studies = FIGURES[name](wanted)
+    if dry_run:
+        for study in studies:
+            settings, arms = study.settings, ", ".join(arm.name for arm in study.arms)
+            typer.echo(
+                f"{study.name}: {arms}; rank {settings.factors}, {settings.epochs} epochs, {settings.seeds} seeds"
+            )
+        return
+    check_study_files(studies, data)
+    command = _words(name, wanted)
+    with fits() as report:
+        if name == "figure3":
+            document, shown = reproduce_figure3(studies, data, out, report=report, command=command, restart=restart)
+        else:
+            document = reproduce_figure4(studies, data, out, report=report, command=command, restart=restart)
+    written = write_figure3(document, shown, out) if name == "figure3" else write_figure4(document, out)
+    typer.echo(f"In {out}: results.json, {', '.join(path.name for path in written)}")
 
 
 def _ranks(text: str | None) -> tuple[int, ...] | None:
@@ -170,9 +207,12 @@ def _pages_of_block(place: Path, document: dict[str, Any]) -> None:
 
 def _command(name: str, blocks: tuple[Block, ...], wanted: Overrides, *, whole: bool) -> list[str]:
     """The command line for provenance, without this machine's paths."""
+    words = _words(name, wanted)
+    return words if whole else [*words, "--only", ",".join(block.name for block in blocks)]
+
+
+def _words(name: str, wanted: Overrides) -> list[str]:
     words = ["torchsse", "reproduce", name, "--data", "DIR"]
-    if not whole:
-        words += ["--only", ",".join(block.name for block in blocks)]
     for option, value in wanted.words().items():
         words += [f"--{option}", ",".join(map(str, value)) if isinstance(value, list) else str(value)]
     return words

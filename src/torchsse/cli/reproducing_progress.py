@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torchsse.experiments.reproduce.table import Block
 
-__all__ = ["Watch", "watch"]
+__all__ = ["Watch", "fits", "watch"]
 
 INTERVAL = 20.0
 """Seconds between plain lines."""
@@ -42,6 +42,32 @@ def watch(blocks: Sequence[Block], out: Path) -> Iterator[Watch]:
     )
     with bar:
         yield Bars(blocks, out, bar)
+
+
+@contextmanager
+def fits() -> Iterator[Callable[[float, int, str], None]]:
+    """What is told of the fits of a figure: how many are done, the last one in part."""
+    console = stderr()
+    if not console.is_terminal:
+        last = time.monotonic() - INTERVAL
+
+        def line(done: float, total: int, label: str) -> None:
+            nonlocal last
+            if time.monotonic() - last >= INTERVAL or done == total:
+                last = time.monotonic()
+                say(f"{done:.1f} of {total} fits: {label}")
+
+        yield line
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(), console=console, refresh_per_second=4,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("fitting", total=None)
+        yield lambda done, total, label: bar.update(task, description=label, completed=done, total=total)
 
 
 class Watch:

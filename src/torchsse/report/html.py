@@ -17,7 +17,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--back); }
-th:last-child, td:last-child { text-align: left; white-space: normal; min-width: 16rem; }
+th:last-child, td:last-child { text-align: left; white-space: normal; min-width: 12rem; }
 th { font-weight: 600; vertical-align: bottom; } tr.groups th { text-align: center; border-bottom: none; }
 tbody tr:hover td { background: var(--soft); } td.best { font-weight: 700; }
 img { max-width: 100%; background: #fff; } details { margin: .4rem 0; } summary { cursor: pointer; }

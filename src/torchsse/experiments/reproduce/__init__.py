@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from torchsse.experiments.reproduce.figure import Study
 from torchsse.experiments.reproduce.table import Block, Overrides, Table
 
-__all__ = ["TABLES", "Block", "Overrides", "Table", "table"]
+__all__ = ["FIGURES", "TABLES", "Block", "Overrides", "Study", "Table", "table"]
 
 
 def _table1(wanted: Overrides) -> Table:
@@ -27,6 +28,19 @@ def _table3(wanted: Overrides) -> Table:
     return table3(wanted)
 
 
+def _figure3(wanted: Overrides) -> tuple[Study, ...]:
+    from torchsse.experiments.reproduce.figure3 import figure3
+
+    return figure3(wanted)
+
+
+def _figure4(wanted: Overrides) -> tuple[Study, ...]:
+    from torchsse.experiments.reproduce.figure4 import figure4
+
+    return figure4(wanted)
+
+
+FIGURES: dict[str, Callable[[Overrides], tuple[Study, ...]]] = {"figure3": _figure3, "figure4": _figure4}
 TABLES: dict[str, Callable[[Overrides], Table]] = {"table1": _table1, "table2": _table2, "table3": _table3}
 
 

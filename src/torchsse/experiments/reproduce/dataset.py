@@ -10,7 +10,7 @@ from typing import Literal
 from torchsse.errors import DataError
 from torchsse.experiments.settings import CompareData, DataFile
 
-__all__ = ["DataSet", "Files", "find_file", "missing_files"]
+__all__ = ["DataSet", "Files", "files_not_found", "find_file", "missing_files"]
 
 Files = Mapping[str, Path]
 """Role -> file."""
@@ -57,7 +57,7 @@ class DataSet:
         """
         missing = missing_files([self], root)
         if missing:
-            raise DataError(f"{root}: {', '.join(missing)} not found")
+            raise DataError(files_not_found(root, missing))
         return {role: found for role, path in self.files.items() if (found := find_file(root, path))}
 
     def identity(self, root: Path) -> tuple[tuple[DataFile, ...], tuple[tuple[str, str], ...]]:
@@ -81,3 +81,11 @@ def missing_files(sets: Iterable[DataSet], root: Path) -> list[str]:
     """Paths under root that data sets need and that are not there, each once, in order."""
     wanted = dict.fromkeys(path for each in sets for path in each.files.values())
     return [path for path in wanted if find_file(root, path) is None]
+
+
+def files_not_found(root: Path, missing: list[str]) -> str:
+    """The one message about them."""
+    return (
+        f"{root}: {len(missing)} file{'s' if len(missing) > 1 else ''} not found: {', '.join(missing)} (each may also "
+        "lie there without .gz; docs/reproduce.md says what they are)."
+    )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchsse.errors import DataError
+from torchsse.errors import DataError, TorchsseWarning
 from torchsse.experiments.loading import load_graph
 from torchsse.experiments.reproduce.dataset import Files
 from torchsse.experiments.settings import CompareData
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
     from torchsse.data import IdMap, Ratings
     from torchsse.graph import Graph
 
-__all__ = ["TEST_SHARE", "held_out", "monti", "one_user_per_line", "read_ciao", "sse_bpr", "sse_mf", "two_files"]
+__all__ = [
+    "TEST_SHARE",
+    "held_out",
+    "monti",
+    "movie_names",
+    "movie_numbers",
+    "one_user_per_line",
+    "read_ciao",
+    "sse_bpr",
+    "sse_mf",
+    "two_files",
+]
 
 TEST_SHARE = 0.1
 SEED = 0
@@ -37,7 +49,9 @@ def read_ciao(files: Files) -> CompareData:
     """The rating is the fourth column; zeros are no ratings; of repeated pairs the last one counts."""
     from torchsse.data import Ratings, read_ratings
 
-    lines = read_ratings(files["ratings"], user=0, item=1, rating=3, header=False, feedback="explicit")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TorchsseWarning)  # of repeated pairs: the tables say what becomes of them
+        lines = read_ratings(files["ratings"], user=0, item=1, rating=3, header=False, feedback="explicit")
     real = lines.select(lines.values > 0)
     whole = Ratings.from_arrays(real.raw_users, real.raw_items, real.values, feedback="explicit")
     return _split(whole, files)
@@ -69,12 +83,12 @@ def two_files(files: Files, *, header: bool = False) -> CompareData:
 
 def one_user_per_line(files: Files) -> CompareData:
     """Lines ``user item item ...``; train and validation are the train part."""
-    from torchsse.data import Ratings
+    from torchsse.data import Ratings, read_ratings
 
-    parts = [_adjacency(files[role]) for role in ("train", "validation")]
-    users, items = (np.concatenate(column) for column in zip(*parts))
-    train = Ratings.from_arrays(users, items)
-    test = Ratings.from_arrays(*_adjacency(files["test"]), like=train)
+    parts = [read_ratings(files[role], format="user-lines") for role in ("train", "validation")]
+    users, items = (np.concatenate([getattr(part, side) for part in parts]) for side in ("raw_users", "raw_items"))
+    train = Ratings.from_arrays(users, items, feedback="implicit")
+    test = read_ratings(files["test"], format="user-lines", like=train)
     return _with_graphs(train, test, files)
 
 
@@ -151,15 +165,6 @@ def _covers(side: str, graph: Graph, more: str) -> str:
     return f"{side} graph: {linked:,} of {graph.num_nodes:,} {side.lower()}s have a neighbour, {more}."
 
 
-def _adjacency(path: Path) -> tuple[Any, Any]:
-    """Users and items of lines ``user item item ...``."""
-    try:
-        rows = [np.array(line.split(), dtype=np.int64) for line in _text(path).splitlines() if line.strip()]
-    except ValueError as error:
-        raise DataError(f"{path.name}: expected lines of integers, `user item item ...` ({error})") from None
-    return np.repeat([row[0] for row in rows], [len(row) - 1 for row in rows]), np.concatenate([r[1:] for r in rows])
-
-
 def _map(path: Path) -> dict[int, int]:
     """MovieLens' id -> the number in the split, from a file with a header whose columns are the other way round."""
     columns: Sequence[list[str]] = list(table(path).values())
@@ -169,3 +174,23 @@ def _map(path: Path) -> dict[int, int]:
 def _text(path: Path, encoding: str = "latin-1") -> str:
     content = path.read_bytes()
     return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode(encoding)
+
+
+def movie_numbers(files: Files, items: Any) -> list[int]:
+    """MovieLens' ids of raw item ids: those themselves, or by the split's map."""
+    if "item_map" not in files:
+        return [int(item) for item in items]
+    originals = {number: original for original, number in _map(files["item_map"]).items()}
+    return [originals[int(item)] for item in items]
+
+
+def movie_names(path: Path) -> dict[int, tuple[str, str]]:
+    """Title and genres (separated by |) of each film, from lines ``id::title::genres``."""
+    found = {}
+    for line in _text(path).splitlines():
+        number, _, rest = line.partition("::")
+        title, _, genres = rest.rpartition("::")
+        if not number.isdigit() or not title:
+            raise DataError(f"{path.name}: expected id::title::genres, got {line!r}")
+        found[int(number)] = title, genres
+    return found

@@ -13,7 +13,7 @@ from torchsse.experiments.compare import JOURNAL, RESULTS, compare
 from torchsse.experiments.files import write_json
 from torchsse.experiments.journal import fingerprint
 from torchsse.experiments.pool import Observer
-from torchsse.experiments.reproduce.dataset import DataSet, missing_files
+from torchsse.experiments.reproduce.dataset import DataSet, files_not_found, missing_files
 from torchsse.experiments.reproduce.pairs import paired
 from torchsse.experiments.reproduce.summary import combined
 from torchsse.experiments.reproduce.table import Block, Table
@@ -93,10 +93,7 @@ def check_files(blocks: Sequence[Block], root: Path) -> None:
         return
     without = [block.name for block in blocks if not missing_files([block.data], root)]
     hint = f" With what is there --only {','.join(without)} runs." if without else ""
-    raise DataError(
-        f"{root}: {len(missing)} file{'s' if len(missing) > 1 else ''} not found: {', '.join(missing)} (each may also "
-        f"lie there without .gz; docs/reproduce.md says what they are).{hint}"
-    )
+    raise DataError(files_not_found(root, missing) + hint)
 
 
 def is_finished(block: Block, root: Path, place: Path) -> bool:
