@@ -87,8 +87,8 @@ def _headline(about: dict[str, Any]) -> str:
 def _reading() -> str:
     return (
         "Ours: mean over seeds ± half the width of its 95 % t interval; bold: the best of its column. Against the "
-        f"plain arm of the first model, by a paired bootstrap over users with Holm's correction (p < 0.05): {BETTER} better, "
-        f"{WORSE} worse. What differs from the paper:"
+        "plain arm of the first model, by a paired bootstrap over users with Holm's correction (p < 0.05): "
+        f"{BETTER} better, {WORSE} worse. What differs from the paper:"
     )
 
 
