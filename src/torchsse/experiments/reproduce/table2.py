@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torchsse.experiments.arms import Arm, standard_arms
 from torchsse.experiments.reproduce.dataset import DataSet
 from torchsse.experiments.reproduce.datasets import CIAO, DOUBAN, FLIXSTER, ML1M, ML_100K, YAHOO_MUSIC, YELP
@@ -12,29 +14,26 @@ from torchsse.experiments.settings import CompareSettings
 __all__ = ["table2"]
 
 RANKS = (10, 50, 100)
-SETS = (DOUBAN, ML1M, ML_100K, FLIXSTER, YAHOO_MUSIC, YELP, CIAO)
+SETS = (DOUBAN, ML_100K, FLIXSTER, YAHOO_MUSIC, YELP, CIAO, ML1M)
 ARMS = ("none", "dropout", "sse-se", "sse-se+dropout", "sse-graph")
 LEARNING_RATE = 0.02
 
 
 def table2(wanted: Overrides) -> Table:
-    """The paper's model, without biases, on every set; then the largest rank with biases."""
-    blocks = [
-        Block(
-            name=f"{data.name}{'-biases' if biases else ''}-r{rank}",
-            column=f"{'biases' if biases else 'no biases'}, rank {rank}",
-            data=data,
-            settings=wanted.applied(
-                CompareSettings(
-                    factors=rank, biases=biases, learning_rate=LEARNING_RATE / data.scale, trials=15, seeds=5
-                )
-            ),
-            arms=_arms(data, biases),
+    """The paper's model, without biases, on every set, the largest last."""
+    blocks = []
+    for data in SETS:
+        # with 90,000 ratings to judge by, one split tells arms apart as well as two do elsewhere
+        budget = CompareSettings(
+            biases=False,
+            learning_rate=LEARNING_RATE / data.scale,
+            trials=10 if data is ML1M else 15,
+            validation_splits=1 if data is ML1M else 2,
+            seeds=5,
         )
-        for biases in (False, True)
-        for data in SETS
-        for rank in wanted.ranks or (RANKS[-1:] if biases else RANKS)
-    ]
+        for rank in wanted.ranks or RANKS:
+            settings = wanted.applied(replace(budget, factors=rank))
+            blocks.append(Block(f"{data.name}-r{rank}", f"rank {rank}", data, settings, _arms(data)))
     return Table(
         name="table2",
         title="SSE-SE against dropout for matrix factorisation, test RMSE",
@@ -49,8 +48,8 @@ def table2(wanted: Overrides) -> Table:
         labels={"none": "MF by SGD, weight decay only", "sse-graph": "SSE along the graphs that came with the data"},
         differs=(
             "The paper does not say which rank its numbers are for, how the sets were split, or what was tuned.",
-            "Every arm is tuned alike on two validation parts of train, over weight decay, learning rate and the arm's "
-            "own settings.",
+            "Every arm is tuned alike on two validation parts of train (one of ML-1M), over weight decay, rate "
+            "and the arm's own settings.",
             "Means over seeds with 95 % intervals; the paper gives single numbers.",
             "The paper's other sets, Movielens10m and Netflix, are not here.",
         ),
@@ -62,9 +61,9 @@ def table2(wanted: Overrides) -> Table:
     )
 
 
-def _arms(data: DataSet, biases: bool) -> tuple[Arm, ...]:
+def _arms(data: DataSet) -> tuple[Arm, ...]:
     arms = standard_arms(
-        biases=biases,
+        biases=False,
         user_graph="user" in data.graphs,
         item_graph="item" in data.graphs,
         tune_learning_rate=True,

@@ -17,7 +17,7 @@ __all__ = ["table3"]
 
 RANKS = (10, 50, 100)
 FULL = RankingSettings(trials=20, seeds=5)
-SMALL = RankingSettings(trials=6, seeds=3, epochs=60, patience=10, validate_every=5)
+SMALL = RankingSettings(trials=4, seeds=3, epochs=60, patience=10, validate_every=5)
 """For Gowalla, where one fit takes minutes and ranking all items as long as several epochs."""
 
 
@@ -29,7 +29,7 @@ def table3(wanted: Overrides) -> Table:
             budget = replace(FULL, factors=rank, trials=FULL.trials if rank == 100 else FULL.trials // 2)
             remark = ""
             if data is GOWALLA:
-                budget = replace(SMALL, factors=rank, seeds=5 if rank == 100 else 3)
+                budget = replace(SMALL, factors=rank, seeds=3)
                 remark = (
                     f"A smaller budget: {budget.trials} trials, {budget.seeds} seeds, at most {budget.epochs} epochs, "
                     f"validated every {budget.validate_every}; fewer arms."
