@@ -8,9 +8,9 @@ from torchsse.errors import ConfigError
 
 __all__ = ["CATALOG", "DataSet", "data_set"]
 
-_MOVIELENS = (
-    "GroupLens: research use, no commercial use, no redistribution without permission; cite Harper & Konstan 2015"
-)
+_CITE = "cite Harper & Konstan 2015"
+_CLOSED = f"research use; no commercial use and no redistribution without GroupLens' permission; {_CITE}"
+_OPEN = f"no commercial use without GroupLens' permission; redistribution on the same terms; {_CITE}"
 _BASE = "https://files.grouplens.org/datasets/movielens/"
 
 
@@ -47,7 +47,8 @@ class DataSet:
 def _movielens(name: str, title: str, format: str, size: int, md5: str | None, sha256: str | None = None) -> DataSet:
     page = f"https://grouplens.org/datasets/movielens/{name.removeprefix('ml-').removesuffix('-small')}/"
     url = f"{_BASE}{name}.zip"
-    return DataSet(name, title, _MOVIELENS, page, format, url, size, sha256=sha256, md5=md5)
+    licence = _CLOSED if name in ("ml-100k", "ml-1m", "ml-10m") else _OPEN
+    return DataSet(name, title, licence, page, format, url, size, sha256=sha256, md5=md5)
 
 
 # md5 as GroupLens publishes them (NAME.zip.md5); sha256 as TensorFlow Datasets has recorded them.
