@@ -138,7 +138,7 @@ def test_compare_takes_columns_by_position(files: Path, tmp_path: Path) -> None:
         (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--edge-weight", "w"], "--edge-weight"),
         (["fit", "mf", "{}/train.csv", "--out", "{}"], "not empty"),
         (["fit", "mf", "{}/likes.csv", "--out", "{}/new"], "explicit"),
-        (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--num-negatives", "2"], "only bpr draws negatives"),
+        (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--num-negatives", "2"], "mf has no such option"),
         (["fit", "bpr", "{}/likes.csv", "--out", "{}/new", "--dropout", "1"], "dropout"),
         (["fit", "mf", "{}/words.csv", "--out", "{}/new"], "good"),
         (["evaluate", "{}", "{}/test.csv"], "model"),
@@ -334,7 +334,7 @@ def test_compare_other_models(files: Path, tmp_path: Path, model: str, ratings: 
     assert {arm["model"] for arm in document["provenance"]["config"]["arms"].values()} == {model}
 
 
-@pytest.mark.parametrize("command", ["compare", "demo", "fit", "evaluate", "recommend"])
+@pytest.mark.parametrize("command", ["compare", "demo", "fit", "evaluate", "recommend", "export"])
 def test_help_shows_an_example(command: str) -> None:
     done = run(command, "--help")
     assert done.exit_code == 0
