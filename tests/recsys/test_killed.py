@@ -141,3 +141,23 @@ def test_foreign_directories_are_refused_before_training(written, tmp_path) -> N
     again = fit(checkpoint, num_threads=2 if name in ANY_THREADS else 1)
     assert not epochs
     assert result(again) == result(type(again).load(saved))
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_run_that_stopped_early_stays_stopped(name: str, tmp_path: Path) -> None:
+    """And a checkpoint that is written seldom still holds the end."""
+
+    def stop(epoch: int, _info: dict[str, Any]) -> bool:
+        return epoch == 4
+
+    words = {"checkpoint_seconds": 3600.0} if name.startswith("weighted") else {}
+    first = build(name, tmp_path, patience=2, **words).fit(*parts(), callback=stop)
+    epochs: list[int] = []
+    again = build(name, tmp_path, patience=2).fit(*parts(), callback=lambda epoch, _: epochs.append(epoch) and None)
+    assert first.stopped_ in ("callback", "patience")
+    assert not epochs
+    assert result(again) == result(first)
+    # the parameters are those of the best epoch, not of the last
+    values = [next(v for k, v in row.items() if k.startswith("validation")) for row in again.history_]
+    best = max if "precision@10" in str(list(again.history_[0])) else min
+    assert values[again.best_epoch_ - 1] == best(values)
