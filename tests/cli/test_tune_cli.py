@@ -47,6 +47,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("marginalized", "ratings", "RMSE", marks=pytest.mark.slow),
         pytest.param("graph-als", "ratings", "RMSE", marks=pytest.mark.slow),
         ("bpr", "likes", "precision@10"),
+        ("sqlrank", "likes", "precision@10"),
         pytest.param("als", "likes", "precision@10", marks=pytest.mark.slow),
     ],
 )

@@ -48,6 +48,13 @@ def test_search_and_fix() -> None:
     assert space.fixed == {"factors": 100, "biases": True, "rho_item": float("inf"), "p0_user": 0, "init_std": 0.02}
 
 
+def test_whole_numbers_are_known_from_the_estimator() -> None:
+    space = tune_space(MODELS[ModelName.sqlrank], search=["num_negatives=1:20", "init_std=0.01:0.1"])
+    assert space.searched["num_negatives"] == Range(1, 20, integer=True)
+    assert space.defaults["num_negatives"] == 1
+    assert space.searched["init_std"] == Range(0.01, 0.1)
+
+
 def test_a_table_that_never_swaps_has_no_rho_to_search() -> None:
     space = tune_space(MODELS[ModelName.mf], item_graph=True, fix=["p0_item=0"])
     assert "rho_item" not in space.searched

@@ -26,7 +26,7 @@ def tune(
         typer.Argument(
             metavar="MODEL",
             help="Explicit ratings: mf, marginalized, graph-als. Implicit feedback, where every pair in TRAIN is a "
-            "positive: bpr, als.",
+            "positive: bpr, als, sqlrank.",
         ),
     ],
     train: Annotated[Path, typer.Argument(metavar="TRAIN", help="Ratings: CSV, TSV, ::, Parquet; gzip or plain.")],

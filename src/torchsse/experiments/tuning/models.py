@@ -31,6 +31,7 @@ class ModelName(StrEnum):
     als = "als"
     marginalized = "marginalized"
     graph_als = "graph-als"
+    sqlrank = "sqlrank"
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,12 @@ def _graph_als() -> type[Any]:
     return GraphALS
 
 
+def _sqlrank() -> type[Any]:
+    from torchsse.recsys import SQLRank
+
+    return SQLRank
+
+
 _RATING_SWAPS = Swaps(
     user=(Range(0.0005, 0.1, log=True), 0.005),
     item=(Range(0.0005, 0.1, log=True), 0.005),
@@ -192,5 +199,17 @@ MODELS: dict[ModelName, TunedModel] = {
         plain={"regularization": (Range(0.01, 0.3, log=True), 0.08)},
         with_graph={"graph_weight": (Range(0.001, 10.0, log=True), 0.1)},
         response=("graph_weight",),
+    ),
+    ModelName.sqlrank: TunedModel(
+        _sqlrank,
+        "implicit",
+        epochs=150,
+        patience=30,
+        plain={
+            "learning_rate": (Range(0.003, 0.1, log=True), 0.02),
+            "learning_rate_decay": (Range(0.93, 1.0), 0.98),
+            "weight_decay": (Range(0.005, 0.3, log=True), 0.05),
+        },
+        swaps=_RANKING_SWAPS,
     ),
 }

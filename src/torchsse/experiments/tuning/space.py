@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ RESERVED = {
     "seed": "an option of its own: --seed",
     "user_graph": "an option of its own: --user-graph",
     "item_graph": "an option of its own: --item-graph",
+    "feedback": "what the model is tuned for",
     "metric": "the same for every model",
     "num_threads": "1, so that a trial can be repeated; --jobs runs trials side by side",
     "checkpoint": "not needed: a killed study goes on",
@@ -99,8 +101,7 @@ def tune_space(
                 raise ConfigError(f"--search {name}: expected low:high, low:high:log or a,b,c, got {text!r}")
             fixed[name] = parse_value(text)
             continue
-        whole = isinstance(words[name], int) and not isinstance(words[name], bool)
-        dimension = parse_dimension(text, integer=whole, name=name)
+        dimension = parse_dimension(text, integer=_whole(kind, name), name=name)
         start = settings[name][1] if name in settings else words[name]
         settings[name] = dimension, start if start is not None else _first(dimension)
     for side in ("user", "item"):
@@ -115,6 +116,11 @@ def tune_space(
     space = TuneSpace(searched, defaults, fixed)
     _try_out(kind, space, {"user_graph": user_graph, "item_graph": item_graph})
     return space
+
+
+def _whole(kind: type[Any], name: str) -> bool:
+    """Whether a constructor word takes whole numbers, by its annotation."""
+    return "int" in str(inspect.signature(kind).parameters[name].annotation).split(" | ")
 
 
 def _first(dimension: Dimension) -> Value:
