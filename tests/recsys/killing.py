@@ -22,7 +22,7 @@ from recsys_data import planted
 
 from torchsse.data import Ratings
 from torchsse.graph import Graph
-from torchsse.recsys import BPR, MatrixFactorization
+from torchsse.recsys import BPR, MatrixFactorization, SQLRank
 from torchsse.recsys.als.laplacian import GraphALS
 from torchsse.recsys.als.marginalized import MarginalizedMF
 from torchsse.recsys.als.weighted import WeightedALS
@@ -37,6 +37,7 @@ ESTIMATORS: dict[str, Callable[..., Any]] = {
     "mf": lambda **words: MatrixFactorization(**{**GRAPH, "dropout": 0.1, **words}),
     "mf-torch": lambda **words: MatrixFactorization(**{**SE, "backend": "torch", "batch_size": 64, **words}),
     "bpr": lambda **words: BPR(**{**GRAPH, "swap_negatives": True, **words}),
+    "sqlrank": lambda **words: SQLRank(**{**GRAPH, "feedback": "implicit", "list_length": 5, **words}),
     "weighted-cg": lambda **words: WeightedALS(**{**GRAPH, **words}),
     "weighted-cholesky": lambda **words: WeightedALS(**{**SE, "solver": "cholesky", **words}),
     "marginalized": lambda **words: MarginalizedMF(**{**GRAPH, **words}),

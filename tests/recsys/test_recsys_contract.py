@@ -13,7 +13,16 @@ from scipy.sparse import csr_matrix
 
 from torchsse.data import Ratings
 from torchsse.errors import ConfigError, CorruptFileError, DataError, NotFittedError
-from torchsse.recsys import BPR, GraphALS, ItemKNN, MarginalizedMF, MatrixFactorization, Popularity, WeightedALS
+from torchsse.recsys import (
+    BPR,
+    GraphALS,
+    ItemKNN,
+    MarginalizedMF,
+    MatrixFactorization,
+    Popularity,
+    SQLRank,
+    WeightedALS,
+)
 from torchsse.recsys.base import Recommender
 
 
@@ -49,6 +58,12 @@ ESTIMATORS: dict[str, Any] = {
             **words,
         }
     ),
+    "sqlrank": lambda **words: SQLRank(
+        **{"factors": 8, "epochs": 30, "feedback": "implicit", "weight_decay": 0.02, "p0_item": 0.05, **words}
+    ),
+    "sqlrank-explicit": lambda **words: SQLRank(
+        **{"factors": 8, "epochs": 60, "learning_rate": 0.1, "p0_user": 0.05, "list_length": 6, **words}
+    ),
     "als": lambda **words: WeightedALS(**{"factors": 4, "epochs": 8, "regularization": 1.0, "p0_item": 0.05, **words}),
     "popularity": counts(Popularity),
     "item-knn": counts(ItemKNN, neighbors=8, shrinkage=1.0),
@@ -57,7 +72,9 @@ ESTIMATORS: dict[str, Any] = {
 }
 #: These take any pair as a positive, ignore the values of ratings, and predict scores of no scale.
 COUNTING = {"popularity", "item-knn", "item-knn-values"}
-IMPLICIT = {"bpr", "bpr-torch", "bpr-biases", "als", *COUNTING}
+IMPLICIT = {"bpr", "bpr-torch", "bpr-biases", "sqlrank", "als", *COUNTING}
+#: These predict scores of no scale too, but in the order of the ratings.
+ORDERING = {"sqlrank-explicit"}
 
 
 @pytest.fixture(scope="module", params=ESTIMATORS)
@@ -72,7 +89,7 @@ def make(name) -> Any:
 
 @pytest.fixture(scope="module")
 def explicit(name) -> bool:
-    return name not in IMPLICIT
+    return name not in IMPLICIT | ORDERING
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +112,13 @@ def test_predict_is_elementwise_on_raw_ids(model, ratings) -> None:
     assert model.predict([], []).shape == (0,)
 
 
-def test_it_learns(model, ratings, explicit, iterates) -> None:
+def test_it_learns(model, ratings, explicit, iterates, name) -> None:
+    if name in ORDERING:
+        scores = model.predict(ratings.raw_users, ratings.raw_items)
+        mine = ratings.users[:, None] == ratings.users
+        higher = mine & (ratings.values[:, None] > ratings.values)
+        assert (scores[:, None] > scores)[higher].mean() > 0.8
+        return
     if not explicit:
         everyone = model._score_users(np.arange(ratings.num_users))
         seen = ratings.to_csr().toarray() != 0

@@ -44,7 +44,8 @@ def order_metrics(
     >>> order_metrics([0, 0, 0, 1, 1], [.9, .1, .5, 2, 1], [1, 2, 3, 4, 4], ks=(3,))["rated_ndcg@3"].round(4).tolist()
     [0.659, nan]
     """
-    who, score, rating = np.asarray(users), np.asarray(scores, np.float64), np.asarray(ratings, np.float64)
+    who = np.asarray(users, dtype=np.int64)
+    score, rating = np.asarray(scores, dtype=np.float64), np.asarray(ratings, dtype=np.float64)
     cuts = checked_ks(ks)
     if not who.shape == score.shape == rating.shape or who.ndim != 1:
         raise DataError(f"expected three arrays of one length, got shapes {who.shape}, {score.shape}, {rating.shape}")
@@ -55,7 +56,7 @@ def order_metrics(
 
     def gathered(order: npt.NDArray[np.intp]) -> dict[int, npt.NDArray[np.float64]]:
         ranked = who[order]
-        first = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1])) if len(ranked) else ranked
+        first = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1])[: len(ranked)])
         rank = np.arange(len(ranked)) - np.repeat(first, np.diff(np.append(first, len(ranked))))
         worth = gain[order] / np.log2(rank + 2.0)
         return {k: np.bincount(ranked, worth * (rank < k), minlength=count).astype(np.float64) for k in cuts}

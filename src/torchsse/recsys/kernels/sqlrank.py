@@ -182,7 +182,7 @@ def _updater(width: int) -> Callable[..., Any]:
             scores[t] = score
         loss = _chances(scores, ranked, total, nexts, rests)
         pull[:] = 0
-        # turns = sum over the positions k <= t, k < ranked, of (exp-sum from t on) / (exp-sum from k on); times nexts[t]
+        # turns = sum over the places k <= t, k < ranked, of (exp-sum from t on) / (exp-sum from k on); times nexts[t]
         # it is how often t was expected to be drawn so far
         turns, left = 0.0, 0.0
         for t in range(total):
