@@ -61,8 +61,8 @@ def response_figure(document: dict[str, Any]) -> Figure | None:
     _limits(panels[0], document, complete)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3, fontsize=7.5, frameon=False,
-        handletextpad=0.4, columnspacing=1.4,
+        handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(3, len(names) + 1), fontsize=7.5,
+        frameon=False, handletextpad=0.4, columnspacing=1.4,
     )  # fmt: skip
     return figure
 
@@ -74,10 +74,11 @@ def _panel(axes: Axes, document: dict[str, Any], name: str, *, first: bool) -> N
     log = str(document["space"]["searched"][name][2]).startswith("log")
     axes.set_xscale("log" if log else "linear")
     axes.set_xlim(*_margins(document["space"]["searched"][name]))
-    axes.plot(
-        [t["params"][name] for t in pruned], [t["value"] for t in pruned], "o", ms=3.5, mfc="none", mec=_PRUNED,
-        mew=0.8, zorder=2, label="pruned, at its best so far",
-    )  # fmt: skip
+    if pruned:
+        axes.plot(
+            [t["params"][name] for t in pruned], [t["value"] for t in pruned], "o", ms=3.5, mfc="none", mec=_PRUNED,
+            mew=0.8, zorder=2, label="pruned, at its best so far",
+        )  # fmt: skip
     axes.scatter(
         [t["params"][name] for t in complete],
         [t["value"] for t in complete],

@@ -69,8 +69,9 @@ def study_words(document: dict[str, Any]) -> list[str]:
         better = gain > 0 if higher_is_better(document["metric"]) else gain < 0
         apart = f"{number(abs(gain))} {'worse' if better else 'better'} than the best" if gain else "the same"
         words.append(
-            f"Trial {document['trial']} with p0 = 0: validation {metric} {number(without['value'])}, {apart}. The other "
-            "settings were tuned for SSE; `torchsse compare` measures on test what SSE adds when both sides are tuned."
+            f"Trial {document['trial']} with p0 = 0: validation {metric} {number(without['value'])}, {apart}. The "
+            "other settings were tuned for SSE; `torchsse compare` measures on test what SSE adds when both sides are "
+            "tuned."
         )
     if not document["importances"] and len(document["space"]["searched"]) > 1:
         words.append("Too few complete trials to tell which settings matter.")
