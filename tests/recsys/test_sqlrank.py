@@ -173,7 +173,7 @@ def test_bad_data(words, data, message) -> None:
 
 def test_bad_validation(ratings) -> None:
     pairs = Ratings.from_arrays(ratings.raw_users, ratings.raw_items)
-    with pytest.raises(DataError, match="validation: .* needs ratings that differ"):
+    with pytest.raises(DataError, match=r"validation: .* needs ratings that differ"):
         quick().fit(ratings, pairs)
     with pytest.raises(DataError, match="validation: rated_ndcg@10 needs a user with two ratings that differ"):
         quick().fit(ratings, ratings.select(np.unique(ratings.users, return_index=True)[1]))
