@@ -91,7 +91,7 @@ def download(
 
     \b
     torchsse data download ml-1m --out data
-    torchsse compare data/ml-1m
+    torchsse compare data/ml-1m/ratings.dat
     """
     from torchsse.data.catalog import CATALOG
     from torchsse.data.download import download as fetch
