@@ -120,6 +120,8 @@ def _item_knn(settings: CompareSettings, chosen: Chosen) -> Recommender:
     from torchsse.recsys import ItemKNN
 
     words = {name: value for name, value in chosen.items() if name not in ("epochs", "patience", "seed")}
+    if "neighbours" in words:
+        words["neighbors"] = int(words.pop("neighbours"))
     return ItemKNN(**words)
 
 

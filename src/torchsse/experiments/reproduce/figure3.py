@@ -78,14 +78,18 @@ def reproduce_figure3(
         table = _item_factors(model)[trained].astype(np.float64)
         points, shares = principal(table)
         if seed == study.settings.seed:
-            folder = out / PROJECTIONS
-            folder.mkdir(exist_ok=True)
-            write_array(folder / f"{study.name}-{arm.name}.npy", points)
+            path = _projection(out, study.name, arm.name)
+            path.parent.mkdir(exist_ok=True)
+            write_array(path, points)
         graph = data.item_graph
         assert graph is not None
         return {**spread(table, _edges(graph, trained), seed), "explained": [round(float(s), 6) for s in shares]}
 
-    records = run_studies("figure3", studies, root, out, measure, report, restart=restart)
+    def intact(record: dict[str, Any]) -> bool:
+        first = record["seed"] == next(s.settings.seed for s in studies if s.name == record["study"])
+        return not first or _projection(out, record["study"], record["arm"]).is_file()
+
+    records = run_studies("figure3", studies, root, out, measure, report, restart=restart, intact=intact)
     results = []
     for study in studies:
         for arm in study.arms:
@@ -138,7 +142,8 @@ def spread(table: Floats, edges: tuple[npt.NDArray[np.int64], npt.NDArray[np.int
     Shuffling keeps how often each row is an end, so that popular rows, which have many partners and longer
     embeddings, do not decide.
 
-    >>> spread(np.array([[0.0], [0.1], [5.0], [5.1]]), (np.array([0, 2]), np.array([1, 3])), seed=1)["distance"] < 1
+    >>> rows = np.array([[0.0], [0.1], [5.0], [5.1], [9.0], [9.1]])
+    >>> spread(rows, (np.array([0, 2, 4]), np.array([1, 3, 5])), seed=0)["distance"] < 0.1
     True
     """
     one, other = edges
@@ -197,7 +202,10 @@ def _shown(study: Study, root: Path, out: Path) -> dict[str, Any]:
         "genres": [names.get(number, (str(number), "unknown"))[1] for number in numbers],
         "edges": [source.tolist(), target.tolist()],
         "arms": [arm.name for arm in study.arms],
-        "points": [
-            np.load(out / PROJECTIONS / f"{study.name}-{arm.name}.npy", allow_pickle=False) for arm in study.arms
-        ],
+        "points": [np.load(_projection(out, study.name, arm.name), allow_pickle=False) for arm in study.arms],
     }
+
+
+def _projection(out: Path, study: str, arm: str) -> Path:
+    """Where the points of the first seed are kept."""
+    return out / PROJECTIONS / f"{study}-{arm}.npy"
