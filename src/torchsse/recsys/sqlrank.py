@@ -103,6 +103,11 @@ class SQLRank(SampledRanker):
         dropped_edges_: edges that named unknown ids, {"user": n, "item": n}.
         user_ids, item_ids: `torchsse.data.IdMap`.
 
+    The defaults were chosen among some forty settings on a validation part of MovieLens-1M, implicit, rank 100, 40 items
+    a user: the best precision@1, and precision@10 .001 below the best, lists of one item, which took four times as long.
+    More unobserved items than 10 gained nothing, 3 lost .003. A `weight_decay` of 0.03 to 0.1 is worth a search.
+    Explicit ratings are learned in fewer epochs: give validation and `patience`.
+
     Prediction: scores, of no scale but their order; for explicit ratings no ratings. An unknown user or item, and a
     user without observed items, scores 0. Without unobserved items in its lists the model orders rated items only: what
     it says of items that nobody chooses to rate rests on nothing.
@@ -127,7 +132,7 @@ class SQLRank(SampledRanker):
     def __init__(
         self,
         factors: int = 100,
-        epochs: int = 150,
+        epochs: int = 120,
         learning_rate: float = 0.02,
         learning_rate_decay: float = 0.98,
         weight_decay: float = 0.05,
