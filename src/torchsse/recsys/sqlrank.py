@@ -103,8 +103,8 @@ class SQLRank(SampledRanker):
         dropped_edges_: edges that named unknown ids, {"user": n, "item": n}.
         user_ids, item_ids: `torchsse.data.IdMap`.
 
-    The defaults were chosen among some forty settings on a validation part of MovieLens-1M, implicit, rank 100, 40 items
-    a user: the best precision@1, and precision@10 .001 below the best, lists of one item, which took four times as long.
+    The defaults were chosen among some forty settings on a validation part of MovieLens-1M, implicit, rank 100, 40
+    items a user: the best precision@1, and precision@10 .001 below the best, lists of one item, which took longer.
     More unobserved items than 10 gained nothing, 3 lost .003. A `weight_decay` of 0.03 to 0.1 is worth a search.
     Explicit ratings are learned in fewer epochs: give validation and `patience`.
 
