@@ -74,10 +74,10 @@ def _section(document: dict[str, Any], title: str) -> Section:
     about = document["table"]
     paper = {(f["model"], f["metric"]): f["value"] for f in about["paper"] if f["data"] == blocks[0]["paper_data"]}
     groups = [("paper", len(metrics))] if paper else []
-    heads = ["", *((label(metric) for metric in metrics) if paper else ())]
+    heads = ["", *((_short(metric) for metric in metrics) if paper else ())]
     for block in blocks:
         groups.append((block["column"], len(metrics)))
-        heads += [label(metric) for metric in metrics]
+        heads += [_short(metric) for metric in metrics]
     rows = []
     for arm in arms:
         row = [Cell(arm)]
@@ -94,6 +94,11 @@ def _section(document: dict[str, Any], title: str) -> Section:
         blocks,
         [(block["column"], verdict(block_document(document, block))) for block in blocks],
     )
+
+
+def _short(metric: str) -> str:
+    """For the head of a narrow column, as the paper writes it."""
+    return label(metric).replace("precision@", "P@")
 
 
 def _cell(records: list[Record], arm: str, metric: str) -> Cell:

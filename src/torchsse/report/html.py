@@ -10,7 +10,7 @@ __all__ = ["page", "table"]
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; --text: #1c1c1c; --back: #fff; }
 @media (prefers-color-scheme: dark) { :root { --text: #e4e4e4; --back: #161616; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back); max-width: 1200px;
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back); max-width: 1700px;
   margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
@@ -20,7 +20,8 @@ th:first-child, td:first-child { text-align: left; position: sticky; left: 0; ba
 th:last-child, td:last-child { text-align: left; white-space: normal; min-width: 12rem; }
 th { font-weight: 600; vertical-align: bottom; } tr.groups th { text-align: center; border-bottom: none; }
 tbody tr:hover td { background: var(--soft); } td.best { font-weight: 700; }
-img { max-width: 100%; background: #fff; } details { margin: .4rem 0; } summary { cursor: pointer; }
+p, ul { max-width: 75rem; }
+img { max-width: 100%; max-height: 900px; background: #fff; } details { margin: .4rem 0; } summary { cursor: pointer; }
 li { margin: .15rem 0; }
 """
 

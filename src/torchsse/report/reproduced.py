@@ -40,11 +40,11 @@ def markdown_of_table(document: dict[str, Any], plot: Path | None) -> str:
     """The whole page as Markdown."""
     about = document["table"]
     parts = [f"# {_headline(about)}", _reading(), _bullets(about["differs"])]
-    if plot is not None:
-        parts.append(f"![differences from the plain arm]({plot.name})")
     for section in sections(document):
         parts += [f"## {section.title}", section.differs, _markdown_table(section)]
         parts.append("\n".join(f"- **{column}**: {sentence}" for column, sentence in section.verdicts))
+    if plot is not None:
+        parts.append(f"![differences from the plain arm]({plot.name})")
     parts.append("## Details")
     for section in sections(document):
         for block in section.blocks:
@@ -62,9 +62,6 @@ def html_of_table(document: dict[str, Any], plot: Path | None) -> str:
     """The same as one HTML file that needs no other."""
     about = document["table"]
     body = [f"<h1>{escape(_headline(about))}</h1>", f"<p>{escape(_reading())}</p>", _list(about["differs"])]
-    if plot is not None:
-        image = base64.b64encode(plot.read_bytes()).decode()
-        body.append(f'<img alt="differences from the plain arm" src="data:image/png;base64,{image}">')
     for section in sections(document):
         body += [f"<h2>{escape(section.title)}</h2>", f"<p>{escape(section.differs)}</p>"]
         cells = [[(str(cell), "best" if cell.best else "") for cell in row] for row in section.rows]
@@ -74,6 +71,10 @@ def html_of_table(document: dict[str, Any], plot: Path | None) -> str:
             heads, rows = details(document, block)
             inner = table(heads, [[(text, "") for text in row] for row in rows]) + _list(_facts(block))
             body.append(f"<details><summary>{escape(block['column'])}: details</summary>{inner}</details>")
+    if plot is not None:
+        image = base64.b64encode(plot.read_bytes()).decode()
+        body.append("<h2>Differences from the plain arm</h2>")
+        body.append(f'<img alt="differences from the plain arm" src="data:image/png;base64,{image}">')
     if document["unfinished"]:
         body.append(f"<p>Not run yet: {escape(', '.join(document['unfinished']))}.</p>")
     body += ["<h2>Provenance</h2>", _list(_provenance(document))]
