@@ -38,7 +38,10 @@ Restart = Annotated[bool, typer.Option("--restart", help="Discard an earlier run
 
 def compare(
     context: typer.Context,
-    ratings: Annotated[Path, typer.Argument(metavar="RATINGS", help="Ratings: CSV, TSV, ::, Parquet; gzip or plain.")],
+    ratings: Annotated[
+        Path,
+        typer.Argument(metavar="RATINGS", help="Ratings: CSV, TSV, ::, Parquet, or a published format; gzip or plain."),
+    ],
     test: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Test ratings. Default: 20 % of each user's.", rich_help_panel=o.DATA),
@@ -61,6 +64,7 @@ def compare(
     item_column: o.ItemColumn = None,
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
+    data_format: o.DataFormat = None,
     biases: Annotated[
         bool | None,
         typer.Option(
@@ -148,7 +152,7 @@ def compare(
         user_graph=user_graph,
         item_graph=item_graph,
         edge_weight=o.position(edge_weight),
-        columns=o.columns(user_column, item_column, rating_column, timestamp_column),
+        columns=o.columns(user_column, item_column, rating_column, timestamp_column, data_format),
         feedback=None if feedback is None else feedback.value,
     )
     settings = settings_for(data.train.feedback, **given)

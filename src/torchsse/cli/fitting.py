@@ -20,7 +20,7 @@ __all__ = ["fit"]
 
 #: Options that are not words of an estimator.
 OTHERS = {"model", "train", "out", "validation", "feedback", "edge_weight", "overwrite"}
-OTHERS |= {"user_column", "item_column", "rating_column", "timestamp_column"}
+OTHERS |= {"user_column", "item_column", "rating_column", "timestamp_column", "data_format"}
 
 
 def fit(
@@ -29,7 +29,10 @@ def fit(
         ModelName,
         typer.Argument(metavar="MODEL", help="See above; an option that a model does not have is refused."),
     ],
-    train: Annotated[Path, typer.Argument(metavar="TRAIN", help="Ratings: CSV, TSV, ::, Parquet; gzip or plain.")],
+    train: Annotated[
+        Path,
+        typer.Argument(metavar="TRAIN", help="Ratings: CSV, TSV, ::, Parquet, or a published format; gzip or plain."),
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the model goes.", show_default=False)],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that --out holds.")] = False,
     validation: Annotated[
@@ -40,6 +43,7 @@ def fit(
     item_column: o.ItemColumn = None,
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
+    data_format: o.DataFormat = None,
     user_graph: o.UserGraph = None,
     item_graph: o.ItemGraph = None,
     edge_weight: o.EdgeWeight = None,
@@ -119,7 +123,12 @@ def fit(
     make = estimator_of(model)
     make(**words)  # a wrong setting shows before anything is read
     ratings, held_out = _read(
-        kind, model, o.columns(user_column, item_column, rating_column, timestamp_column), train, validation, feedback
+        kind,
+        model,
+        o.columns(user_column, item_column, rating_column, timestamp_column, data_format),
+        train,
+        validation,
+        feedback,
     )
     for side, path, ids in (("user", user_graph, ratings.user_ids), ("item", item_graph, ratings.item_ids)):
         if path is not None:

@@ -29,7 +29,10 @@ def tune(
             "positive: bpr, als, sqlrank.",
         ),
     ],
-    train: Annotated[Path, typer.Argument(metavar="TRAIN", help="Ratings: CSV, TSV, ::, Parquet; gzip or plain.")],
+    train: Annotated[
+        Path,
+        typer.Argument(metavar="TRAIN", help="Ratings: CSV, TSV, ::, Parquet, or a published format; gzip or plain."),
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where results go.", show_default=False)],
     validation: Annotated[
         Path | None,
@@ -41,6 +44,7 @@ def tune(
     item_column: o.ItemColumn = None,
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
+    data_format: o.DataFormat = None,
     item_graph: o.ItemGraph = None,
     user_graph: o.UserGraph = None,
     edge_weight: o.EdgeWeight = None,
@@ -147,7 +151,7 @@ def tune(
         user_graph=user_graph,
         item_graph=item_graph,
         edge_weight=o.position(edge_weight),
-        columns=o.columns(user_column, item_column, rating_column, timestamp_column),
+        columns=o.columns(user_column, item_column, rating_column, timestamp_column, data_format),
     )
     what = "ratings" if tuned.feedback == "explicit" else "positives"
     say(f"train: {len(data.train):,} {what}, {data.train.num_users:,} users, {data.train.num_items:,} items")

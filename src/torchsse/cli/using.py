@@ -30,6 +30,7 @@ def evaluate(
     item_column: o.ItemColumn = None,
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
+    data_format: o.DataFormat = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a saved model on test data, all of it and the pairs whose user and item it knows.
@@ -44,7 +45,7 @@ def evaluate(
     from torchsse.recsys.explicit import ExplicitRecommender
 
     model = load_model(directory)
-    columns = o.columns(user_column, item_column, rating_column, timestamp_column)
+    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
     if isinstance(model, ExplicitRecommender):
         _evaluate_ratings(model, columns, test, as_json)
     else:

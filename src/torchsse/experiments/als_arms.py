@@ -14,6 +14,8 @@ def als_arms(
 ) -> tuple[Arm, ...]:
     """`none` is plain weighted ALS; the weight of an observation and the L2 are searched in every arm.
 
+    The good settings lie on a narrow ridge, L2 about ten times alpha, so their ratio is searched instead of the L2.
+
     Args:
         user_graph: whether users have a graph.
         item_graph: whether items have one.
@@ -24,7 +26,10 @@ def als_arms(
     """
     p0 = (Range(0.005, 0.5, log=True), 0.05)
     return Settings(
-        {"alpha": (Range(1.0, 100.0, log=True), 10.0), "regularization": (Range(3.0, 1000.0, log=True), 100.0)},
+        {
+            "alpha": (Range(2.0, 60.0, log=True), 10.0),
+            "regularization_per_alpha": (Range(3.0, 30.0, log=True), 10.0),
+        },
         dropout=None,
         swap={"p0_user": p0, "p0_item": p0},
         p0_graph=(Range(0.005, 0.5, log=True), 0.1),

@@ -24,7 +24,7 @@ def marginalized_arms(
     """
     uniform = (Range(0.0005, 0.1, log=True), 0.005)
     return Settings(
-        {"regularization": (Range(0.01, 0.3, log=True), 0.08)},
+        {"regularization": (Range(0.03, 0.2, log=True), 0.09)},
         dropout=None,
         swap={"p0_user": uniform, "p0_item": uniform},
         p0_graph=(Range(0.001, 0.5, log=True), 0.02),

@@ -73,8 +73,24 @@ def sqlrank_arms(
     >>> [arm.name for arm in sqlrank_arms()]
     ['none', 'sse-se', 'sse-cooccurrence']
     """
-    arms = _settings(tune_learning_rate, SQLRANK).arms(user_graph=user_graph, item_graph=item_graph)
-    return tuple(arm for arm in arms if "dropout" not in arm.name)
+    plain = {"weight_decay": (Range(0.02, 0.15, log=True), 0.05)}
+    if tune_learning_rate:
+        plain["learning_rate"] = (Range(0.01, 0.1, log=True), 0.02)
+    # one coin for a user's whole list: the same p0 acts harder than in BPR
+    p0_user, p0_item = (Range(0.002, 0.3, log=True), 0.02), (Range(0.002, 0.3, log=True), 0.05)
+    return Settings(
+        plain,
+        dropout=None,
+        swap={"p0_user": p0_user, "p0_item": p0_item},
+        p0_graph=(Range(0.005, 0.5, log=True), 0.1),
+        rho_graph=(Range(10.0, 2000.0, log=True), 500.0),
+        cooccurrence={
+            "p0_user": p0_user,
+            "p0_item": (Range(0.005, 0.5, log=True), 0.1),
+            "neighbours": (Range(2, 80, log=True, integer=True), 25.0),
+        },
+        model=SQLRANK,
+    ).arms(user_graph=user_graph, item_graph=item_graph)
 
 
 def _settings(tune_learning_rate: bool, model: ModelKind | None = None) -> Settings:

@@ -141,8 +141,18 @@ class DataFile:
 
     @classmethod
     def of(cls, role: str, path: Path) -> DataFile:
-        with open(path, "rb") as file:
-            return cls(role, str(path), hashlib.file_digest(file, "sha256").hexdigest())
+        """A file by its bytes; a folder by the names and bytes of the files in it."""
+        if not path.is_dir():
+            return cls(role, str(path), _sha256(path))
+        whole = hashlib.sha256()
+        for part in sorted(each for each in path.rglob("*") if each.is_file()):
+            whole.update(f"{part.relative_to(path).as_posix()}\0{_sha256(part)}\n".encode())
+        return cls(role, str(path), whole.hexdigest())
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
