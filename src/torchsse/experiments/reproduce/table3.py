@@ -31,12 +31,12 @@ def table3(wanted: Overrides) -> Table:
         for rank in wanted.ranks or RANKS:
             large = rank == RANKS[-1]
             budget = SMALL if data is GOWALLA else FULL if large else replace(FULL, trials=FEWER)
-            budget = wanted.applied(replace(budget, factors=rank))
-            remark = f"{budget.trials} trials, {budget.seeds} seeds, at most {budget.epochs} epochs"
+            settings = wanted.applied(replace(budget, factors=rank))
+            remark = f"{settings.trials} trials, {settings.seeds} seeds, at most {settings.epochs} epochs"
             if data is GOWALLA:
                 remark += f", validated every {budget.validate_every}: a smaller budget, since each fit takes minutes"
             arms = _all_arms(data) if large and data is not GOWALLA else _few_arms(data)
-            blocks.append(Block(f"{data.name}-r{rank}", f"rank {rank}", data, budget, arms, f"{remark}."))
+            blocks.append(Block(f"{data.name}-r{rank}", f"rank {rank}", data, settings, arms, f"{remark}."))
     return Table(
         name="table3",
         title="SSE-SE against dropout and SQL-Rank for implicit feedback, test precision",
