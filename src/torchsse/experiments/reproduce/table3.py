@@ -26,10 +26,10 @@ SMALL = RankingSettings(trials=4, seeds=3, epochs=50, patience=10, validate_ever
 
 def table3(wanted: Overrides) -> Table:
     """SQL-Rank, BPR and its regularisers; beside them plain baselines and weighted ALS with and without SSE."""
-    blocks = []
+    blocks, ranks = [], wanted.ranks or RANKS
     for data in (ML1M_IMPLICIT, FOURSQUARE, GOWALLA):
-        for rank in wanted.ranks or RANKS:
-            large = rank == RANKS[-1]
+        for rank in ranks:
+            large = rank == max(ranks)
             budget = SMALL if data is GOWALLA else FULL if large else replace(FULL, trials=FEWER)
             settings = wanted.applied(replace(budget, factors=rank))
             remark = f"{settings.trials} trials, {settings.seeds} seeds, at most {settings.epochs} epochs"
