@@ -74,6 +74,11 @@ class Handle:
         return {name: hook.sse for name, (_, hook) in self._tables.items()}
 
     @property
+    def active(self) -> bool:
+        """Whether any hook is still on; False after `remove`."""
+        return any(_is_hooked(module, hook) for module, hook in self._tables.values())
+
+    @property
     def p0s(self) -> dict[str, float]:
         """p0 of each table by name; during a pause, what comes back after it."""
         return {name: get_p0(sse) for name, sse in self.sses.items()}
