@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -11,7 +11,6 @@ from torch import nn
 
 from torchsse.errors import ConfigError
 from torchsse.modules.compiler import forget_compiled
-from torchsse.modules.hook import BypassHook
 from torchsse.modules.pause import get_p0, pause, set_p0
 
 if TYPE_CHECKING:
@@ -58,10 +57,10 @@ class Handle:
     def __init__(
         self,
         tables: Mapping[str, tuple[nn.Module, Swapping]],
-        bypasses: list[tuple[nn.Module, BypassHook]],
+        bypasses: Sequence[tuple[nn.Module, object]],
     ) -> None:
         self._tables = dict(tables)
-        self._bypasses = bypasses
+        self._bypasses = list(bypasses)
 
     @property
     def names(self) -> tuple[str, ...]:

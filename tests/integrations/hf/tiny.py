@@ -41,22 +41,22 @@ def tokenizer() -> Any:
 
 
 def config(kind: str, **words: Any) -> Any:
-    words = {"vocab_size": V} | words
+    words = {"vocab_size": V, "pad_token_id": PAD} | words
     if kind in ("bert", "minilm", "roberta"):
         made = {"bert": "BertConfig", "minilm": "BertConfig", "roberta": "RobertaConfig"}[kind]
         shape = BERT | ({"num_hidden_layers": 3, "hidden_size": 16} if kind == "minilm" else {})
-        return getattr(transformers, made)(max_position_embeddings=40, pad_token_id=PAD, **(shape | words))
+        return getattr(transformers, made)(max_position_embeddings=40, **(shape | words))
     if kind == "distilbert":
-        sizes = {"dim": 8, "n_layers": 2, "n_heads": 2, "hidden_dim": 8, "pad_token_id": PAD}
+        sizes = {"dim": 8, "n_layers": 2, "n_heads": 2, "hidden_dim": 8}
         return transformers.DistilBertConfig(max_position_embeddings=40, **(sizes | words))
     if kind == "gpt2":
         sizes = {"n_embd": 8, "n_layer": 2, "n_head": 2, "n_positions": 40, "bos_token_id": 2, "eos_token_id": 3}
         return transformers.GPT2Config(**(sizes | words))
     if kind == "t5":
         sizes = {"d_model": 8, "d_ff": 8, "d_kv": 4, "num_layers": 2, "num_heads": 2}
-        special = {"pad_token_id": PAD, "decoder_start_token_id": PAD, "eos_token_id": 3}
+        special = {"decoder_start_token_id": PAD, "eos_token_id": 3}
         return transformers.T5Config(**(sizes | special | words))
-    special = {"pad_token_id": PAD, "bos_token_id": 2, "eos_token_id": 3, "max_position_embeddings": 40}
+    special = {"bos_token_id": 2, "eos_token_id": 3, "max_position_embeddings": 40}
     special["decoder_start_token_id"] = 3 if kind == "bart" else PAD
     special["forced_eos_token_id"] = 3
     made = transformers.BartConfig if kind == "bart" else transformers.MarianConfig
@@ -94,7 +94,14 @@ TABLES = {
 
 def build(kind: str, names: dict[str, str] = LANGUAGE, **words: Any) -> nn.Module:
     torch.manual_seed(0)
-    return getattr(transformers, names[kind])(config(kind, **words))  # type: ignore[no-any-return]
+    model: nn.Module = getattr(transformers, names[kind])(config(kind, **words))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if (
+                weight.dim() > 1 and "positions" not in name
+            ):  # fresh weights are so small that all logits are nearly equal
+                weight *= 0.3 / weight.std()
+    return model
 
 
 def no_dropout(kind: str) -> dict[str, float]:
@@ -105,14 +112,9 @@ def no_dropout(kind: str) -> dict[str, float]:
         return {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     if kind == "t5":
         return {"dropout_rate": 0.0}
-    return (
-        {"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
-        if kind != "distilbert"
-        else {
-            "dropout": 0.0,
-            "attention_dropout": 0.0,
-        }
-    )
+    if kind == "distilbert":
+        return {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
+    return {"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
 
 
 def batch(rows: int = 4, length: int = 12) -> Tensor:

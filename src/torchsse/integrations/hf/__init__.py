@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torchsse.integrations.hf.attach import attach_sse
+from torchsse.integrations.hf.labels import sse_labels
 
 if TYPE_CHECKING:
     from torchsse.integrations.hf.callback import SSECallback
 
-__all__ = ["SSECallback", "attach_sse"]
+__all__ = ["SSECallback", "attach_sse", "sse_labels"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ from torchsse.modules import SSE, Handle, attach
 from torchsse.modules.tables import inner_table, rows_of, sharing, tables_of
 from torchsse.transition.active import Exclude, excluded_ids
 
-__all__ = ["attach_sse", "word_tables"]
+__all__ = ["attach_sse", "unwrapped", "word_tables"]
 
 
 def attach_sse(
@@ -104,7 +104,7 @@ def word_tables(model: nn.Module) -> list[str]:
 
 def _input_embeddings(model: Any) -> nn.Module | None:
     """The table of words, wrapped by PEFT or not; None where the model takes no ids."""
-    inner = _unwrapped(model)
+    inner = unwrapped(model)
     if not hasattr(inner, "get_input_embeddings"):
         return None
     try:
@@ -115,13 +115,13 @@ def _input_embeddings(model: Any) -> nn.Module | None:
 
 
 def _decoder(model: Any) -> Any:
-    inner = _unwrapped(model)
+    inner = unwrapped(model)
     if not getattr(getattr(inner, "config", None), "is_encoder_decoder", False) or not hasattr(inner, "get_decoder"):
         return None
     return inner.get_decoder()
 
 
-def _unwrapped(model: Any) -> Any:
+def unwrapped(model: Any) -> Any:
     """The transformers model inside DDP, torch.compile or PEFT."""
     seen = set()
     while id(model) not in seen and not hasattr(type(model), "get_input_embeddings"):
