@@ -13,7 +13,7 @@ from torchsse.modules import SSE, Handle, attach
 from torchsse.modules.tables import inner_table, rows_of, sharing, tables_of
 from torchsse.transition.active import Exclude, excluded_ids
 
-__all__ = ["attach_sse", "unwrapped", "word_tables"]
+__all__ = ["attach_sse", "unwrapped", "word_sses", "word_tables"]
 
 
 def attach_sse(
@@ -63,6 +63,19 @@ def attach_sse(
         Handle(bert.embeddings.word_embeddings: N=100, p0=0.015)
         >>> handle.remove()
     """
+    return attach(model, word_sses(model, tokenizer, p0=p0, graph=graph, rho=rho, exclude=exclude))
+
+
+def word_sses(
+    model: nn.Module,
+    tokenizer: Any,
+    *,
+    p0: float,
+    graph: Graph | None = None,
+    rho: float | None = None,
+    exclude: Exclude = None,
+) -> dict[str, SSE]:
+    """Name -> SSE for the word tables of a model, one SSE for each number of rows; see `attach_sse`."""
     names = word_tables(model)
     tables = tables_of(model)
     special = special_ids(model, tokenizer)
@@ -76,7 +89,7 @@ def attach_sse(
             own = None if graph is None else fit_graph(graph, rows, tokenizer)
             by_size[rows] = SSE(rows, p0, graph=own, rho=rho, exclude=sorted(out))
         sses[name] = by_size[rows]
-    return attach(model, sses)
+    return sses
 
 
 def word_tables(model: nn.Module) -> list[str]:
