@@ -108,3 +108,14 @@ def test_bad_targets_and_states() -> None:
         SSESchedule([sse, SSE(3, p0=0.1)]).load_state_dict(state)
     with pytest.raises(ConfigError, match="keys"):
         SSESchedule(sse).load_state_dict({"step_count": 3})
+
+
+def test_at_goes_to_a_step() -> None:
+    sse = SSE(10, p0=0.4)
+    schedule = SSESchedule(sse, warmup_steps=4)
+    schedule.at(3)
+    assert sse.p0 == pytest.approx(0.3)
+    schedule.step()
+    assert sse.p0 == pytest.approx(0.4)
+    with pytest.raises(ConfigError, match="at least 0"):
+        schedule.at(-1)

@@ -1,0 +1,1 @@
+"""SSE for other libraries: each module imports its library only when used."""

@@ -14,7 +14,7 @@ from torchsse.modules.handle import Handle
 from torchsse.modules.hook import BypassHook, SwapHook, embeds_arguments
 from torchsse.modules.ranks import warn_if_ranks_agree
 from torchsse.modules.sse import SSE
-from torchsse.modules.tables import clean, match, sharing, tables_of, weight_of
+from torchsse.modules.tables import clean, inner_table, match, rows_of, sharing, tables_of, weight_of
 
 __all__ = ["attach", "attached"]
 
@@ -58,7 +58,8 @@ def attach(model: nn.Module, sses: Mapping[str, SSE]) -> Handle:
     everything that torch.compile has compiled in this process (`torch._dynamo.reset()`); it is compiled again when
     next called. Attach before the first call to pay nothing. Changing p0 or pausing does not recompile.
 
-    Under PEFT, attach to the outer model, after wrapping it. Resizing a table: remove, resize, attach anew.
+    Under PEFT, attach to the outer model, after wrapping it: a table with an adapter (LoRA) is hooked as its wrapper,
+    so that both look the same ids up. Resizing a table: remove, resize, attach anew.
 
     Example:
         >>> import torch
@@ -174,16 +175,16 @@ def _assign(into: dict[int, SSE], module: nn.Module, name: str, sse: SSE) -> Non
 def _check(name: str, module: nn.Module, sse: SSE) -> None:
     if _hook_of(module) is not None:
         raise AttachError(f"table {name!r} has SSE already: remove that handle first (attached(model).remove())")
-    if module.num_embeddings != sse.num_embeddings:
+    if rows_of(module) != sse.num_embeddings:
         raise AttachError(
-            f"expected an SSE with num_embeddings={module.num_embeddings} for table {name!r} "
+            f"expected an SSE with num_embeddings={rows_of(module)} for table {name!r} "
             f"({type(module).__name__}), got {sse.num_embeddings}"
         )
 
 
 def _paddings(module: nn.Module, tables: dict[str, nn.Module]) -> tuple[int, ...]:
     """The padding rows of a table, and of those that share its weight: such a row is never trained, so never drawn."""
-    rows = {getattr(tables[name], "padding_idx", None) for name in sharing(module, tables)}
+    rows = {getattr(inner_table(tables[name]), "padding_idx", None) for name in sharing(module, tables)}
     return tuple(sorted(row for row in rows if row is not None))
 
 

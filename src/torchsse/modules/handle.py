@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from torch import nn
 
 from torchsse.errors import ConfigError
 from torchsse.modules.compiler import forget_compiled
-from torchsse.modules.hook import BypassHook, SwapHook
 from torchsse.modules.pause import get_p0, pause, set_p0
 
 if TYPE_CHECKING:
     from torchsse.modules.sse import SSE
 
-__all__ = ["Handle"]
+__all__ = ["Handle", "Swapping"]
+
+
+class Swapping(Protocol):
+    """A hook that swaps by the law and the p0 of an SSE."""
+
+    @property
+    def sse(self) -> SSE: ...
 
 
 class Handle:
@@ -50,11 +56,11 @@ class Handle:
 
     def __init__(
         self,
-        tables: dict[str, tuple[nn.Module, SwapHook]],
-        bypasses: list[tuple[nn.Module, BypassHook]],
+        tables: Mapping[str, tuple[nn.Module, Swapping]],
+        bypasses: Sequence[tuple[nn.Module, object]],
     ) -> None:
-        self._tables = tables
-        self._bypasses = bypasses
+        self._tables = dict(tables)
+        self._bypasses = list(bypasses)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,6 +71,11 @@ class Handle:
     def sses(self) -> dict[str, SSE]:
         """The SSE of each table by name."""
         return {name: hook.sse for name, (_, hook) in self._tables.items()}
+
+    @property
+    def active(self) -> bool:
+        """Whether any hook is still on; False after `remove`."""
+        return any(_is_hooked(module, hook) for module, hook in self._tables.values())
 
     @property
     def p0s(self) -> dict[str, float]:
@@ -130,14 +141,24 @@ class Handle:
         return f"Handle({tables})"
 
 
-def _is_hooked(module: nn.Module, hook: SwapHook | BypassHook) -> bool:
-    return any(there is hook for there in module._forward_pre_hooks.values())
+def _is_hooked(module: nn.Module, hook: object) -> bool:
+    return any(there is hook for hooks, _ in _hooks_of(module) for there in hooks.values())
 
 
-def _unhook(module: nn.Module, hook: SwapHook | BypassHook) -> bool:
+def _unhook(module: nn.Module, hook: object) -> bool:
     # By identity, not by a RemovableHandle: those hold weak references that a copied or unpickled model loses.
-    keys = [key for key, there in module._forward_pre_hooks.items() if there is hook]
-    for key in keys:
-        del module._forward_pre_hooks[key]
-        module._forward_pre_hooks_with_kwargs.pop(key, None)
-    return bool(keys)
+    removed = False
+    for hooks, with_kwargs in _hooks_of(module):
+        for key in [key for key, there in hooks.items() if there is hook]:
+            del hooks[key]
+            with_kwargs.pop(key, None)
+            removed = True
+    return removed
+
+
+def _hooks_of(module: nn.Module) -> list[tuple[dict[int, Any], dict[int, bool]]]:
+    """Hooks before and after forward, each with the record of which of them take keywords."""
+    return [
+        (module._forward_pre_hooks, module._forward_pre_hooks_with_kwargs),
+        (module._forward_hooks, module._forward_hooks_with_kwargs),
+    ]

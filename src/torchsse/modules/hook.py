@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from torchsse.errors import AttachError, TorchsseWarning
+from torchsse.modules.tables import rows_of
 from torchsse.swap import swap
 from torchsse.transition.tables import run_while_tracing
 
@@ -36,10 +37,10 @@ class SwapHook:
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
         if not module.training:
             return None
-        if module.num_embeddings != self._rows:
+        if rows_of(module) != self._rows:
             raise AttachError(
                 f"expected a table of {self._rows} rows as when SSE was attached, "
-                f"got {module.num_embeddings}: after resizing, remove the handle and attach an SSE of the new size"
+                f"got {rows_of(module)}: after resizing, remove the handle and attach an SSE of the new size"
             )
         if args:
             return (swap(args[0], self.applied), *args[1:]), kwargs

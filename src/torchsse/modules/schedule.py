@@ -98,6 +98,17 @@ class SSESchedule:
         self.step_count += 1
         self._apply()
 
+    def at(self, step: int) -> None:
+        """Go to a step, for loops that count steps themselves: a resumed run then goes on with the p0 of its step.
+
+        Raises:
+            ConfigError: a step that is no integer of at least 0.
+        """
+        if not isinstance(step, int) or step < 0:
+            raise ConfigError(f"expected step to be an integer of at least 0, got {step!r}")
+        self.step_count = step
+        self._apply()
+
     def _apply(self) -> None:
         factor = self.factor(self.step_count)
         for sse, base in zip(self._sses, self._base, strict=True):

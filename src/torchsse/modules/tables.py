@@ -11,9 +11,12 @@ from torch import nn
 
 from torchsse.errors import AttachError
 
-__all__ = ["clean", "match", "sharing", "tables_of"]
+__all__ = ["clean", "inner_table", "match", "rows_of", "sharing", "tables_of"]
 
 TABLES = (nn.Embedding, nn.EmbeddingBag)
+
+# Where an adapter of PEFT keeps the module that it wraps.
+WRAPPED = ("base_layer", "original_module", "token_adapter")
 
 
 def clean(name: str) -> str:
@@ -24,10 +27,39 @@ def clean(name: str) -> str:
 def tables_of(model: nn.Module) -> dict[str, nn.Module]:
     """Every dotted name of every nn.Embedding and nn.EmbeddingBag in `model`, in the model's order.
 
-    A module that hangs under several names is there under each of them; the model itself is "".
+    A module that hangs under several names is there under each of them; the model itself is "". A table that PEFT has
+    wrapped (LoRA, modules_to_save, trainable tokens) is there as its outermost wrapper, what is inside is not: the
+    adapter looks the same ids up in tables of its own.
     """
-    modules = model.named_modules(remove_duplicate=False)
-    return {clean(name): module for name, module in modules if isinstance(module, TABLES)}
+    tables: dict[str, nn.Module] = {}
+    wrapper = None
+    for name, module in model.named_modules(remove_duplicate=False):
+        if wrapper is not None and name.startswith(wrapper):
+            continue
+        table = inner_table(module)
+        if table is not None:
+            tables[clean(name)] = module
+        wrapper = f"{name}." if table is not None and table is not module else None
+    return tables
+
+
+def inner_table(module: nn.Module) -> nn.Module | None:
+    """The table that `module` is, or that it wraps as an adapter of PEFT; None for any other module."""
+    while not isinstance(module, TABLES):
+        if not any(kind.__module__.partition(".")[0] == "peft" for kind in type(module).__mro__):
+            return None
+        inside = [module._modules[name] for name in WRAPPED if module._modules.get(name) is not None]
+        if not inside:
+            return None
+        module = inside[0]  # type: ignore[assignment]
+    return module
+
+
+def rows_of(module: nn.Module) -> int:
+    """Rows of a table, wrapped or not."""
+    table = inner_table(module)
+    assert isinstance(table, TABLES)
+    return table.num_embeddings
 
 
 def match(model: nn.Module, pattern: str) -> list[str]:
@@ -63,6 +95,7 @@ def _listed(names: Iterable[str], limit: int = 20) -> str:
 
 def weight_of(module: nn.Module) -> torch.Tensor | None:
     """The tensor that a table stores, also under a parametrisation, which computes `module.weight` afresh each time."""
+    module = inner_table(module) or module
     weight = module._parameters.get("weight")
     if weight is None and "parametrizations" in module._modules:
         weight = next(module._modules["parametrizations"].parameters(), None)  # type: ignore[union-attr]
