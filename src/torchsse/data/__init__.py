@@ -8,6 +8,7 @@ from torchsse.data.edges import AttributeTable, EdgeTable, as_edges, read_attrib
 from torchsse.data.idmap import IdMap
 from torchsse.data.ratings import Ratings
 from torchsse.data.read import as_ratings, read_ratings
+from torchsse.data.sequences import Sequences, as_sequences, read_sequences
 from torchsse.data.synthetic import planted_clusters
 
 __all__ = [
@@ -15,12 +16,15 @@ __all__ = [
     "EdgeTable",
     "IdMap",
     "Ratings",
+    "Sequences",
     "as_edges",
     "as_ratings",
+    "as_sequences",
     "describe",
     "planted_clusters",
     "read_attributes",
     "read_edges",
     "read_ratings",
+    "read_sequences",
     "split",
 ]
