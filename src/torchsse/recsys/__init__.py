@@ -19,6 +19,7 @@ from torchsse.recsys.als.marginalized import MarginalizedMF
 from torchsse.recsys.als.weighted import WeightedALS
 from torchsse.recsys.bpr import BPR
 from torchsse.recsys.mf import MatrixFactorization
+from torchsse.recsys.sequence import SASRec
 from torchsse.recsys.training import DivergedError
 
-__all__ = ["BPR", "DivergedError", "GraphALS", "MarginalizedMF", "MatrixFactorization", "WeightedALS"]
+__all__ = ["BPR", "DivergedError", "GraphALS", "MarginalizedMF", "MatrixFactorization", "SASRec", "WeightedALS"]
