@@ -19,7 +19,16 @@ from torchsse.recsys.als.marginalized import MarginalizedMF
 from torchsse.recsys.als.weighted import WeightedALS
 from torchsse.recsys.bpr import BPR
 from torchsse.recsys.mf import MatrixFactorization
-from torchsse.recsys.sequence import SASRec
+from torchsse.recsys.sequence import SSEPT, SASRec
 from torchsse.recsys.training import DivergedError
 
-__all__ = ["BPR", "DivergedError", "GraphALS", "MarginalizedMF", "MatrixFactorization", "SASRec", "WeightedALS"]
+__all__ = [
+    "BPR",
+    "SSEPT",
+    "DivergedError",
+    "GraphALS",
+    "MarginalizedMF",
+    "MatrixFactorization",
+    "SASRec",
+    "WeightedALS",
+]
