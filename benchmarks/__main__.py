@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SHARED = {"__init__", "__main__", "common"}
+NOT_ALONE = {"__init__", "__main__", "common", "peer_quality"}
+"""No benchmarks, or needing a finished comparison."""
 
 
 def main() -> int:
     """Each benchmark in a process of its own, one after another; the exit code counts the failures."""
-    known = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in SHARED)
+    known = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_ALONE)
     chosen = sys.argv[1:] or known
     unknown = [name for name in chosen if name not in known]
     if unknown:

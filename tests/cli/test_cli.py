@@ -60,7 +60,7 @@ def test_compare(files: Path, tmp_path: Path) -> None:
     done = run(*command, "--edge-weight", "weight", "--jobs", 2, "--out", out)
     assert done.exit_code == 0, done.stderr
     document = json.loads((out / "results.json").read_text())
-    names = ["none", "dropout", "sse-se", "sse-se+dropout", "sse-graph", "sse-cooccurrence"]
+    names = ["none", "dropout", "sse-se", "sse-se+dropout", "sse-graph", "sse-cooccurrence", "graph-laplacian"]
     assert [record["arm"] for record in document["results"]] == names
     assert {record["n_cold"] for record in document["results"]} == {2}
     assert {file["role"] for file in document["provenance"]["data"]} == {"train", "test", "item_graph"}
@@ -69,7 +69,7 @@ def test_compare(files: Path, tmp_path: Path) -> None:
         assert name in done.stdout
     assert "SSE " in done.stdout
     assert "2 cold" in done.stdout
-    assert "25 fits, 2 at a time" in done.stderr
+    assert "29 fits, 2 at a time" in done.stderr
     assert "torchsse recommend" in done.stdout
     assert run("recommend", out / "model", "--user", 7).exit_code == 0
     measured = json.loads(run("evaluate", out / "model", files / "test.csv", "--json").stdout)
@@ -79,7 +79,7 @@ def test_compare(files: Path, tmp_path: Path) -> None:
     for name in ("report.md", "learning_curves.png", "learning_curves.svg", "differences.png", "journal.jsonl"):
         assert (out / name).stat().st_size > 0
     again = run(*command, "--edge-weight", "weight", "--jobs", 1, "--out", out)
-    assert "25 of them done before" in again.stderr
+    assert "29 of them done before" in again.stderr
     assert again.stdout.splitlines()[:9] == done.stdout.splitlines()[:9]
     other = run(*command, "--jobs", 2, "--out", out)
     assert other.exit_code == 1
@@ -119,6 +119,8 @@ def test_compare_takes_columns_by_position(files: Path, tmp_path: Path) -> None:
         (["compare", "{}/ratings.csv", "--hard-negatives"], "--hard-negatives: for implicit feedback only"),
         (["compare", "{}/likes.csv", "--num-negatives", "0"], "num_negatives must be at least 1"),
         (["compare", "{}/ratings.csv", "--arms", "none,magic"], "unknown arm 'magic'"),
+        (["compare", "{}/ratings.csv", "--model", "als"], "--model als: these data are explicit"),
+        (["compare", "{}/likes.csv", "--model", "als", "--arms", "dropout"], "'dropout' does not exist for this model"),
         (["compare", "{}/ratings.csv", "--arms", "sse-graph"], "--item-graph"),
         (["compare", "{}/ratings.csv", "--trials", "0"], "trials must be at least 1, got 0"),
         (["compare", "{}/ratings.csv", "--seeds", "0"], "seeds must be at least 1"),
@@ -136,7 +138,7 @@ def test_compare_takes_columns_by_position(files: Path, tmp_path: Path) -> None:
         (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--edge-weight", "w"], "--edge-weight"),
         (["fit", "mf", "{}/train.csv", "--out", "{}"], "not empty"),
         (["fit", "mf", "{}/likes.csv", "--out", "{}/new"], "explicit"),
-        (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--num-negatives", "2"], "only bpr draws negatives"),
+        (["fit", "mf", "{}/train.csv", "--out", "{}/new", "--num-negatives", "2"], "mf has no such option"),
         (["fit", "bpr", "{}/likes.csv", "--out", "{}/new", "--dropout", "1"], "dropout"),
         (["fit", "mf", "{}/words.csv", "--out", "{}/new"], "good"),
         (["evaluate", "{}", "{}/test.csv"], "model"),
@@ -317,7 +319,22 @@ def test_what_counts_as_implicit(files: Path, tmp_path: Path) -> None:
 # the shell itself
 
 
-@pytest.mark.parametrize("command", ["compare", "demo", "fit", "evaluate", "recommend"])
+@pytest.mark.parametrize(("model", "ratings"), [("als", "likes"), ("marginalized", "ratings")])
+def test_compare_other_models(files: Path, tmp_path: Path, model: str, ratings: str) -> None:
+    out = tmp_path / "out"
+    small = ["--factors", 8, "--epochs", 4, "--trials", 1, "--seeds", 2]
+    command = ["compare", files / f"{ratings}.csv", "--model", model, *small, "--item-graph", files / "edges.csv"]
+    done = run(*command, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    document = json.loads((out / "results.json").read_text())
+    primary = [r for r in document["results"] if r["metric"] == document["results"][0]["metric"]]
+    assert [r["arm"] for r in primary] == ["none", "sse-se", "sse-graph", "sse-cooccurrence"]
+    assert len({str(r["per_seed"]) for r in document["results"]}) > 3
+    assert "objective" in primary[0]["curve"]
+    assert {arm["model"] for arm in document["provenance"]["config"]["arms"].values()} == {model}
+
+
+@pytest.mark.parametrize("command", ["compare", "demo", "fit", "evaluate", "recommend", "export"])
 def test_help_shows_an_example(command: str) -> None:
     done = run(command, "--help")
     assert done.exit_code == 0

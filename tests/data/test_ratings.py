@@ -253,10 +253,19 @@ def test_describe_by_hand() -> None:
     assert d["rating"]["counts"] == {"2": 1, "4": 2, "5": 1}
     assert d["rating"]["mean"] == pytest.approx(3.75)
     assert d["rating"]["std"] == pytest.approx(np.std([4, 2, 5, 4]))
+    quantiles = d["per_user"].pop("quantiles")
     assert d["per_user"] == {"min": 1, "median": 1.0, "mean": 4 / 3, "max": 2}
+    assert (quantiles["25"], quantiles["90"]) == (1.0, 1.8)
     # Gini of (1, 3): mean absolute difference over twice the mean = (2 * 2 / 4) / (2 * 2)
-    assert d["long_tail"] == {"gini": pytest.approx(0.25), "share_of_top_20_percent": 0.75, "items_for_half": 1}
-    assert d["timestamps"] == {"min": 1.0, "max": 9.0, "missing": 1}
+    curve = d["long_tail"].pop("curve")
+    shares = {f"share_of_top_{p}_percent": 0.75 for p in (1, 10, 20)}
+    assert d["long_tail"] == {"gini": pytest.approx(0.25), "items_for_half": 1, **shares}
+    assert (curve[0], curve[-1], len(curve)) == ([0.0, 0.0], [1.0, 1.0], 51)
+    assert curve[25] == [0.25, 0.375]
+    assert d["timestamps"] == {"min": 1.0, "max": 9.0, "missing": 1, "first": None, "last": None}
+    assert d["graphs"] == []
+    dated = Ratings.from_arrays([1, 2], [1, 1], [1, 2], [0.999e9, 1e9]).describe()["timestamps"]
+    assert (dated["first"], dated["last"]) == ("2001-08-28", "2001-09-09")
     empty = r.select([]).describe()
     assert (empty["ratings"], empty["users"], empty["active_users"], empty["density"]) == (0, 3, 0, 0.0)
     many = Ratings.from_arrays(range(50), range(50), np.linspace(0, 1, 50)).describe()["rating"]["counts"]

@@ -45,7 +45,7 @@ FILES: list[tuple[str, str | bytes, dict[str, object], str]] = [
     ("too many fields", HEAD + "1,2,3\n1,2,3,4\n", {}, "line 3: expected 3 fields as in the header, got 4"),
     ("ragged without header", "1 2 3\n1 2 3\n1 2\n", {}, "line 3: expected 3 fields as in the first line, got 2"),
     ("ragged :: file", "1::2::3\n1::2\n", {}, "line 2: expected 3 fields as in the first line, got 2"),
-    ("one user per line", "0 1 2 3\n1 5 6 7 8 9\n", {}, "line 2: expected 4 fields as in the first line, got 6"),
+    ("lines of several lengths", "0 1 2 3\n0 5 6 7 8 9\n", {}, "line 2: expected 4 fields as in the first line, got 6"),
     ("header shorter than data", "user,item\n1,2,3\n", {}, "line 2: expected 2 fields as in the header, got 3"),
     ("open quote", HEAD + '"1,2,3\n', {}, "line 2: expected 3 fields"),
     ("one column", "a\nb\n", {}, r"line 1: expected fields separated by '::', tab, ',', ';', '\|' or blanks, got 'a'"),

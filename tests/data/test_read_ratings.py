@@ -128,9 +128,9 @@ def test_positions_without_header(tmp_path: Path) -> None:
 
 def test_what_is_a_header(tmp_path: Path) -> None:
     # a first line with a number is data, even beside text
-    assert rows(read_ratings(write(tmp_path, "USER_894 LOC_1186 1.0\nUSER_3 LOC_1 2.0\n"))) == [
-        ("USER_894", "LOC_1186", 1.0),
-        ("USER_3", "LOC_1", 2.0),
+    assert rows(read_ratings(write(tmp_path, "BUYER_894 LOC_1186 1.0\nBUYER_3 LOC_1 2.0\n"))) == [
+        ("BUYER_894", "LOC_1186", 1.0),
+        ("BUYER_3", "LOC_1", 2.0),
     ]
     pairs = write(tmp_path, "ann,matrix\nbob,alien\n")
     assert rows(read_ratings(pairs, header=False)) == [("ann", "matrix", 1.0), ("bob", "alien", 1.0)]

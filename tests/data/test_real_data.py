@@ -7,7 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from torchsse.data import IdMap, read_attributes, read_edges, read_ratings, split
+from torchsse.data import (
+    IdMap,
+    read_attributes,
+    read_edges,
+    read_items,
+    read_ratings,
+    read_users,
+    split,
+    user_groups,
+)
 from torchsse.errors import DataError, TorchsseWarning
 
 
@@ -72,6 +81,19 @@ def test_files_of_every_layout(real_data: Path) -> None:
     assert (ciao.num_users, ciao.num_items, ciao.rating_range) == (7_375, 105_114, (0.0, 5.0))
 
 
-def test_one_user_per_line_is_refused(real_data: Path) -> None:
-    with pytest.raises(DataError, match=r"gowalla_train.txt.gz, line 2: expected \d+ fields as in the first line"):
-        read_ratings(real_data / "implicit/gowalla_train.txt.gz")
+def test_one_user_per_line(real_data: Path) -> None:
+    train = read_ratings(real_data / "implicit/gowalla_train.txt.gz")
+    valid = read_ratings(real_data / "implicit/gowalla_valid.txt.gz", like=train)
+    test = read_ratings(real_data / "implicit/gowalla_test.txt.gz", like=valid)
+    assert (len(train), len(valid), len(test)) == (719_081, 91_047, 217_242)
+    assert (test.num_users, test.num_items, test.feedback) == (29_858, 40_981, "implicit")
+    beauty = read_ratings(real_data / "sasrec/s3rec_Beauty.txt.gz")
+    assert (len(beauty), beauty.num_users, beauty.num_items) == (198_502, 22_363, 12_101)
+
+
+def test_users_and_movies(real_data: Path) -> None:
+    users = read_users(real_data / "ml1m/users.dat.gz")
+    groups = user_groups(users)
+    assert (len(users), len(set(groups.attributes_raw.tolist()))) == (6_040, 241)
+    movies = read_items(real_data / "ml1m/movies.dat.gz")
+    assert (len(movies), movies.genres[0]) == (3_883, ("Animation", "Children's", "Comedy"))

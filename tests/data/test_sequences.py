@@ -48,7 +48,7 @@ def test_files_of_every_layout(tmp_path) -> None:
     assert listed(read_sequences(timed, order="file")) == expected
     words = tmp_path / "words.txt"
     words.write_text("ann x1 x2\nbob x2 x2 x1\n")
-    assert listed(read_sequences(words)) == {"ann": ["x1", "x2"], "bob": ["x2", "x2", "x1"]}
+    assert listed(read_sequences(words, format="user-lines")) == {"ann": ["x1", "x2"], "bob": ["x2", "x2", "x1"]}
 
 
 def test_leave_last_out() -> None:
@@ -85,8 +85,8 @@ def test_what_is_refused() -> None:
         Sequences(np.array([0, 2, 2]), np.array([0, 1]), ids.user_ids, ids.item_ids, np.array([2, 1]))
     with pytest.raises(DataError, match="no order"):
         as_sequences(Ratings.from_arrays([1], [2]).to_csr())
-    with pytest.raises(ConfigError, match="layout"):
-        read_sequences("x", layout="wide")
+    with pytest.raises(ConfigError, match="order"):
+        Sequences.from_ratings(Ratings.from_arrays([1], [2]), "rank")
 
 
 def test_repeats_are_kept_only_when_asked() -> None:

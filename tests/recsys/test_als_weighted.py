@@ -47,6 +47,11 @@ def make(request) -> Any:
 
 
 @pytest.fixture(scope="module")
+def iterates() -> bool:
+    return True
+
+
+@pytest.fixture(scope="module")
 def model(make, ratings) -> WeightedALS:
     return make(seed=1).fit(ratings)
 

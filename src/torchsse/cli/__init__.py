@@ -14,8 +14,12 @@ except ImportError:
     sys.exit("error: the command line needs typer and rich: pip install 'torchsse[recsys]'")
 
 from torchsse.cli.comparing import compare, demo
+from torchsse.cli.data import data
+from torchsse.cli.exporting import export
 from torchsse.cli.fitting import fit
+from torchsse.cli.reproducing import reproduce
 from torchsse.cli.shell import Shell
+from torchsse.cli.tuning import tune
 from torchsse.cli.using import evaluate, recommend
 
 app = typer.Typer(
@@ -27,8 +31,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (compare, demo, fit, evaluate, recommend):
+for command in (compare, demo, fit, evaluate, recommend, export):
     app.command()(command)
+app.command()(reproduce)
+app.command()(tune)
+app.add_typer(data)
 
 
 def show_version(wanted: bool) -> None:

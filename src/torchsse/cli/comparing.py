@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,13 +21,27 @@ __all__ = ["compare", "demo"]
 RESUME = "run the same command again to go on where it stopped"
 SEARCH = "Comparison"
 
+
+class CompareModel(StrEnum):
+    """Models that a comparison can be over."""
+
+    mf = "mf"
+    marginalized = "marginalized"
+    bpr = "bpr"
+    als = "als"
+    sqlrank = "sqlrank"
+
+
 Jobs = Annotated[int | None, typer.Option(help="Fits at a time. Default: the number of cores.", rich_help_panel=SEARCH)]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard an earlier run in --out.", rich_help_panel=SEARCH)]
 
 
 def compare(
     context: typer.Context,
-    ratings: Annotated[Path, typer.Argument(metavar="RATINGS", help="Ratings: CSV, TSV, ::, Parquet; gzip or plain.")],
+    ratings: Annotated[
+        Path,
+        typer.Argument(metavar="RATINGS", help="Ratings: CSV, TSV, ::, Parquet, or a published format; gzip or plain."),
+    ],
     test: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Test ratings. Default: 20 % of each user's.", rich_help_panel=o.DATA),
@@ -35,10 +50,21 @@ def compare(
     user_graph: o.UserGraph = None,
     edge_weight: o.EdgeWeight = None,
     feedback: o.FeedbackOption = None,
+    model: Annotated[
+        CompareModel | None,
+        typer.Option(
+            help="Explicit: mf (SGD, the default) or marginalized (alternating least squares on the expectation). "
+            "Implicit: bpr (the default), als (weighted least squares on the expectation; the strongest plain model), "
+            "sqlrank.",
+            rich_help_panel=o.MODEL,
+            show_default=False,
+        ),
+    ] = None,
     user_column: o.UserColumn = None,
     item_column: o.ItemColumn = None,
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
+    data_format: o.DataFormat = None,
     biases: Annotated[
         bool | None,
         typer.Option(
@@ -63,7 +89,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Some of none, dropout, sse-se, sse-se+dropout, sse-graph, sse-cooccurrence. Default: all that apply.",
+            help="Some of none, dropout, sse-se, sse-se+dropout, sse-graph, sse-cooccurrence, graph-laplacian. "
+            "Default: all that apply.",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -79,7 +106,7 @@ def compare(
     """Does SSE help on these data, and by how much?
 
     Explicit ratings: matrix factorisation, judged by RMSE. Implicit feedback (no rating column, all ratings equal, or
-    --feedback implicit): BPR, judged by precision@10 over all items.
+    --feedback implicit): BPR, judged by precision@10 over all items; --model names others.
 
     Tunes each arm on a validation part of train with the same number of trials, retrains it over several seeds, and
     measures it on test. Writes a table, two plots, results.json and the model that was best on validation; an
@@ -88,12 +115,12 @@ def compare(
     \b
     torchsse compare ratings.csv
     torchsse compare train.csv --test test.csv --item-graph edges.csv --no-biases
-    torchsse compare clicks.csv --feedback implicit
+    torchsse compare clicks.csv --feedback implicit --model als
     torchsse compare ratings.parquet --user-column uid --item-column movie --arms none,sse-se --trials 8
     """
-    from torchsse.experiments.arms import select_arms
+    from torchsse.errors import ConfigError
+    from torchsse.experiments.arms import check_arm_names, select_arms
     from torchsse.experiments.loading import load_compare_data
-    from torchsse.experiments.ranking import RankingTask
     from torchsse.experiments.settings import settings_for
     from torchsse.experiments.task import task_of
 
@@ -117,7 +144,7 @@ def compare(
     names = [name.strip() for name in arms.split(",")] if arms is not None else None
     # what both kinds of feedback would refuse shows before anything is read
     draft = settings_for("implicit", **given)
-    select_arms(RankingTask().arms(draft, **known), names)
+    check_arm_names(names, graph=user_graph is not None or item_graph is not None)
     data = load_compare_data(
         ratings,
         draft,
@@ -125,11 +152,16 @@ def compare(
         user_graph=user_graph,
         item_graph=item_graph,
         edge_weight=o.position(edge_weight),
-        columns=o.columns(user_column, item_column, rating_column, timestamp_column),
+        columns=o.columns(user_column, item_column, rating_column, timestamp_column, data_format),
         feedback=None if feedback is None else feedback.value,
     )
     settings = settings_for(data.train.feedback, **given)
-    chosen = select_arms(task_of(data.train).arms(settings, **known), names)
+    task = task_of(data.train)
+    if model is not None and model.value not in task.kinds:
+        raise ConfigError(
+            f"--model {model.value}: these data are {data.train.feedback}, for which there are {', '.join(task.kinds)}"
+        )
+    chosen = select_arms(task.arms(settings, None if model is None else model.value, **known), names)
     describe(data)
     run(data, chosen, settings, out, jobs, restart)
 

@@ -17,6 +17,7 @@ __all__ = [
     "DATA",
     "GRAPHS",
     "MODEL",
+    "DataFormat",
     "EdgeWeight",
     "Factors",
     "Feedback",
@@ -54,6 +55,15 @@ UserColumn = Annotated[
 ItemColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Item ids.", rich_help_panel=DATA)]
 RatingColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Ratings.", rich_help_panel=DATA)]
 TimestampColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Timestamps.", rich_help_panel=DATA)]
+DataFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="Published format, such as netflix; `torchsse data list` names them. Default: found by name and content.",
+        rich_help_panel=DATA,
+    ),
+]
 ItemGraph = Annotated[
     Path | None,
     typer.Option(metavar="EDGES", help="Edges between items: first two columns are ids.", rich_help_panel=GRAPHS),
@@ -78,11 +88,13 @@ HardNegatives = Annotated[
 Factors = Annotated[int, typer.Option(help="Rank of the factorisation.", rich_help_panel=MODEL)]
 
 
-def columns(user: str | None, item: str | None, rating: str | None, timestamp: str | None) -> Columns:
+def columns(
+    user: str | None, item: str | None, rating: str | None, timestamp: str | None, format: str | None = None
+) -> Columns:
     """For `read_ratings`: digits are a position, anything else a name."""
     from torchsse.experiments.loading import Columns
 
-    return Columns(position(user), position(item), position(rating), position(timestamp))
+    return Columns(position(user), position(item), position(rating), position(timestamp), format)
 
 
 def position(column: str | None) -> str | int | None:

@@ -30,6 +30,7 @@ def evaluate(
     item_column: o.ItemColumn = None,
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
+    data_format: o.DataFormat = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a saved model on test data, all of it and the pairs whose user and item it knows.
@@ -41,11 +42,11 @@ def evaluate(
     torchsse evaluate model test.csv
     """
     from torchsse.experiments.models import load_model
-    from torchsse.recsys import MatrixFactorization
+    from torchsse.recsys.explicit import ExplicitRecommender
 
     model = load_model(directory)
-    columns = o.columns(user_column, item_column, rating_column, timestamp_column)
-    if isinstance(model, MatrixFactorization):
+    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
+    if isinstance(model, ExplicitRecommender):
         _evaluate_ratings(model, columns, test, as_json)
     else:
         _evaluate_ranking(model, columns, test, as_json)
@@ -95,6 +96,13 @@ def recommend(
     ],
     k: Annotated[int, typer.Option("-k", help="Items per user.", min=1)] = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Items the user rated in train too.")] = False,
+    why: Annotated[
+        bool, typer.Option("--explain", help="Say which items of the user's history each item rests on.")
+    ] = False,
+    ties: Annotated[int, typer.Option(help="With --explain: items of the history for each item.", min=1)] = 3,
+    titles: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Names of items: a file of id and title, CSV, TSV or ::.")
+    ] = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout: user,rank,item,score.")] = False,
 ) -> None:
@@ -102,41 +110,62 @@ def recommend(
 
     \b
     torchsse recommend model --user 42 -k 10
+    torchsse recommend model --user 42 -k 10 --explain --titles movies.csv
     torchsse recommend model --user 42 --user 43 --csv > best.csv
     """
+    from torchsse.cli.explaining import Titles, explained_rows, show_explained
     from torchsse.errors import ConfigError
     from torchsse.experiments.models import load_model
+    from torchsse.recsys.explain import Explainer
 
-    if as_json and as_csv:
-        raise ConfigError("--json and --csv exclude each other")
+    if as_csv and (as_json or why):
+        raise ConfigError(f"--{'json' if as_json else 'explain'} and --csv exclude each other")
+    names = Titles(titles)
     model = load_model(directory)
     users = o.typed_ids(user, model.user_ids)
     items, scores = model.recommend(users, k, exclude_seen=not include_seen)
     found = [
-        {"user": _plain(raw), "rank": rank, "item": _plain(item), "score": round(float(score), 6)}
+        {
+            "user": _plain(raw),
+            "rank": rank,
+            "item": _plain(item),
+            **({"title": names.of(item)} if names.given else {}),
+            "score": round(float(score), 6),
+        }
         for raw, row, values in zip(users, items, scores)
         for rank, (item, score) in enumerate(zip(row, values), 1)
         if item is not None
     ]
+    if why:
+        explainer = Explainer(model)
+        chosen = [[item for item in row if item is not None] for row in items]
+        explained = [explainer.explain(raw, row, ties=ties) for raw, row in zip(users, chosen)]
+        if not as_json:
+            for raw, rows in zip(users, explained):
+                typer.echo(f"user {raw}")
+                show_explained(rows, names)
+            return
+        reasons = [row for rows in explained for row in explained_rows(rows, names)]
+        found = [{**row, **reason} for row, reason in zip(found, reasons)]
     if as_json:
         typer.echo(json.dumps(found))
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, ["user", "rank", "item", "score"], lineterminator="\n")
+        heads = ["user", "rank", "item", *(["title"] if names.given else []), "score"]
+        writer = csv.DictWriter(sys.stdout, heads, lineterminator="\n")
         writer.writeheader()
         writer.writerows(found)
     else:
-        _show(found)
+        _show(found, names.given)
 
 
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _show(found: list[dict[str, Any]]) -> None:
-    _table(
-        ["user", "rank", "item", "score"],
-        [[str(row["user"]), str(row["rank"]), str(row["item"]), f"{row['score']:.4f}"] for row in found],
-    )
+def _show(found: list[dict[str, Any]], titled: bool) -> None:
+    heads = ["user", "rank", "item", *(["title"] if titled else []), "score"]
+    shown = [{**row, "score": f"{row['score']:.4f}", "title": row.get("title") or ""} for row in found]
+    _table(heads, [[str(row[head]) for head in heads] for row in shown])
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torchsse.data.build import Times, check_words, finish
 from torchsse.data.columns import find_column, is_number, missing_role, role_column
 from torchsse.data.convert import ids_from_arrow, numbers_from_arrow, times_from_arrow
+from torchsse.data.formats import Table, detect, format_named, open_format
+from torchsse.data.formats.base import Roles
 from torchsse.data.ids import require_pyarrow
 from torchsse.data.ratings import Duplicates, Feedback, Ratings
 from torchsse.data.source import Source, arrow_table, open_source
-from torchsse.errors import DataError, TorchsseWarning
+from torchsse.errors import ConfigError, DataError, TorchsseWarning
 
 __all__ = ["as_ratings", "ratings_from_table", "read_ratings"]
 
@@ -22,20 +23,10 @@ _DATE = re.compile(r"\s*\d{4}-\d\d-\d\d")
 _ROLES = ("user", "item", "rating", "timestamp")
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """Positions of the roles; `guessed` holds the roles the caller did not ask for."""
-
-    user: int
-    item: int
-    rating: int | None
-    timestamp: int | None
-    guessed: frozenset[str]
-
-
 def read_ratings(
     path: str | Path,
     *,
+    format: str | None = None,
     user: str | int | None = None,
     item: str | int | None = None,
     rating: str | int | None = None,
@@ -47,10 +38,14 @@ def read_ratings(
     header: bool | None = None,
     encoding: str = "utf-8",
 ) -> Ratings:
-    """Read ratings from CSV, TSV, ``::``- or blank-separated text (plain or gzip) or Parquet.
+    """Read ratings from CSV, TSV, ``::``- or blank-separated text (plain or gzip), Parquet, or a published format.
 
     Args:
-        path: the file. Gzip and Parquet are known by their content. Leading lines that begin with # or % are skipped.
+        path: the file, or the folder of a data set as it is published. Gzip and Parquet are known by their content.
+            Leading lines that begin with # or % are skipped.
+        format: a published format (`torchsse.data.formats.FORMATS`): ``"movielens-1m"``, ``"netflix"``,
+            ``"user-lines"``, ... None: it is found by name and content where that is safe, and any other file is read
+            by its separators and columns, as is every file for which a column, a separator or `header` is given.
         user: the column of user ids by name (case, blanks and underscores do not matter) or by 0-based position.
             None: with a header, the column with one of the role's usual names (``user_id``, ``uid``, ...,
             RecBole's ``user_id:token``); without one, the columns are user, item, rating, timestamp.
@@ -90,8 +85,16 @@ def read_ratings(
     Ratings(3 explicit, 2 users, 2 items, range 3 to 5)
     """
     check_words(duplicates, feedback)
-    source = open_source(path, separator=separator, header=header, encoding=encoding)
-    return _read(source, (user, item, rating, timestamp), duplicates, feedback, like, text_file=True)
+    table = _open(
+        Path(path),
+        format,
+        {"user": user, "item": item, "rating": rating, "timestamp": timestamp},
+        {"separator": separator, "header": header},
+        encoding,
+    )
+    if feedback is None and like is None:
+        feedback = table.feedback
+    return _read(table, duplicates, feedback, like, text_file=True)
 
 
 def ratings_from_table(
@@ -113,7 +116,9 @@ def ratings_from_table(
     Ratings(2 explicit, 2 users, 1 items, range 3 to 4.5)
     """
     check_words(duplicates, feedback)
-    return _read(arrow_table(table), (user, item, rating, timestamp), duplicates, feedback, like, text_file=False)
+    source = arrow_table(table)
+    asked = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
+    return _read(Table(source, _choose(source, asked)), duplicates, feedback, like, text_file=False)
 
 
 def as_ratings(data: Any, **keywords: Any) -> Ratings:
@@ -146,20 +151,31 @@ def as_ratings(data: Any, **keywords: Any) -> Ratings:
     return ratings_from_table(data, **keywords)
 
 
+def _open(
+    path: Path, format: str | None, columns: dict[str, str | int | None], layout: dict[str, Any], encoding: str
+) -> Table:
+    """The published format asked for or found, else text or Parquet with columns found one by one."""
+    given = [name for name, value in (columns | layout).items() if value is not None]
+    if format is not None:
+        known = format_named(format)
+        if given:
+            raise ConfigError(f"{', '.join(given)}: the format {known.name} fixes the columns; give one or the other")
+        return open_format(path, known, encoding)
+    found = None if given else detect(path)
+    if found is not None:
+        return open_format(path, found, encoding)
+    source = open_source(path, **layout, encoding=encoding)
+    return Table(source, _choose(source, columns))
+
+
 def _read(
-    source: Source,
-    asked: tuple[str | int | None, ...],
-    duplicates: Duplicates,
-    feedback: Feedback | None,
-    like: Ratings | None,
-    *,
-    text_file: bool,
+    table: Table, duplicates: Duplicates, feedback: Feedback | None, like: Ratings | None, *, text_file: bool
 ) -> Ratings:
     pa = require_pyarrow()
-    chosen = _choose(source, dict(zip(_ROLES, asked)))
+    source, chosen = table.source, table.roles
     implicit = feedback == "implicit" or (feedback is None and like is not None and like.feedback == "implicit")
     wanted = [chosen.user, chosen.item]
-    types = [pa.dictionary(pa.int32(), pa.string())] * 2
+    types = [pa.int64() if table.integer_ids else pa.dictionary(pa.int32(), pa.string())] * 2
     if chosen.rating is not None and not implicit:
         wanted.append(chosen.rating)
         types.append(pa.float64())
@@ -167,11 +183,16 @@ def _read(
         wanted.append(chosen.timestamp)
         types.append(None)
     columns = dict(zip(wanted, source.read(wanted, types)))
-    user_ids, users = ids_from_arrow(columns[chosen.user], source.title(chosen.user), source.where, text_file=text_file)
-    item_ids, items = ids_from_arrow(columns[chosen.item], source.title(chosen.item), source.where, text_file=text_file)
+    # each column goes as soon as it is not needed any more: tables of ratings may be large
+    user_ids, users = ids_from_arrow(
+        columns.pop(chosen.user), source.title(chosen.user), source.where, text_file=text_file
+    )
+    item_ids, items = ids_from_arrow(
+        columns.pop(chosen.item), source.title(chosen.item), source.where, text_file=text_file
+    )
     ratings = None
     if chosen.rating is not None and not implicit:
-        ratings = numbers_from_arrow(columns[chosen.rating], source.title(chosen.rating), source.where)
+        ratings = numbers_from_arrow(columns.pop(chosen.rating), source.title(chosen.rating), source.where)
     return finish(
         user_ids,
         users,
@@ -187,7 +208,7 @@ def _read(
     )
 
 
-def _times(source: Source, chosen: _Chosen, columns: dict[int, Any]) -> Times | None:
+def _times(source: Source, chosen: Roles, columns: dict[int, Any]) -> Times | None:
     if chosen.timestamp is None:
         return None
     try:
@@ -203,7 +224,7 @@ def _times(source: Source, chosen: _Chosen, columns: dict[int, Any]) -> Times | 
         return None
 
 
-def _choose(source: Source, asked: dict[str, str | int | None]) -> _Chosen:
+def _choose(source: Source, asked: dict[str, str | int | None]) -> Roles:
     """Positions of the four roles: what the caller asked for, then names, then the order of a headerless file."""
     position: dict[str, int] = {}
     for role, column in asked.items():
@@ -233,7 +254,7 @@ def _choose(source: Source, asked: dict[str, str | int | None]) -> _Chosen:
                 found = None
         if found is not None:
             position[role] = found
-    return _Chosen(
+    return Roles(
         position["user"],
         position["item"],
         position.get("rating"),

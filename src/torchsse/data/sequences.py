@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,17 +9,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from torchsse.data.idmap import IdMap, factorize
-from torchsse.data.ids import id_column
+from torchsse.data.idmap import IdMap
 from torchsse.data.ratings import Ratings
 from torchsse.data.read import ratings_from_table, read_ratings
-from torchsse.data.text import load_bytes
 from torchsse.errors import ConfigError, DataError
 
 __all__ = ["Order", "Sequences", "as_sequences", "read_sequences"]
 
 Order = Literal["timestamp", "file"]
-_LAYOUTS = ("rows", "lines")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -161,28 +157,19 @@ class Sequences:
         )
 
 
-def read_sequences(
-    path: str | Path, *, layout: str | None = None, order: Order | None = None, **words: Any
-) -> Sequences:
+def read_sequences(path: str | Path, *, order: Order | None = None, **words: Any) -> Sequences:
     """Read sequences from a file.
 
     Args:
-        path: text (plain or gzip) or Parquet.
-        layout: ``"rows"``: an action in each row, read as by `read_ratings`: `user item` in the order of time, or
-            columns with a timestamp; ``"lines"``: a user in each line, `user item item ...` between blanks, the
-            earliest item first; None: lines if the first hundred lines differ in their number of fields.
-        order: for rows, see `Sequences.from_ratings`.
-        **words: columns and other words of `read_ratings`, for rows.
+        path: whatever `read_ratings` reads: rows `user item` in the order of time, columns with a timestamp, a user in
+            each line (`format="user-lines"` where the ids are text), a published data set. Repeated items stay.
+        order: see `Sequences.from_ratings`.
+        **words: columns and other words of `read_ratings`.
 
     Raises:
-        DataError: the file is missing, empty or damaged. ConfigError: an unknown layout.
+        DataError: the file is missing, empty or damaged.
     """
-    if layout not in (None, *_LAYOUTS):
-        raise ConfigError(f"layout: expected one of {', '.join(_LAYOUTS)} or None, got {layout!r}")
-    file = Path(path)
-    if layout == "lines" or (layout is None and not words and _uneven(file)):
-        return _read_lines(file)
-    return Sequences.from_ratings(read_ratings(file, duplicates="keep", **words), order)
+    return Sequences.from_ratings(read_ratings(path, duplicates="keep", **words), order)
 
 
 def as_sequences(data: Any, order: Order | None = None) -> Sequences:
@@ -213,40 +200,3 @@ def as_sequences(data: Any, order: Order | None = None) -> Sequences:
 
 def _offsets(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-def _uneven(file: Path) -> bool:
-    if file.is_dir() or not file.exists() or file.read_bytes()[:4] == b"PAR1":
-        return False
-    lines = itertools.islice((line for line in load_bytes(file)[: 1 << 20].split(b"\n")[:-1] if line.strip()), 100)
-    head = [line for line in lines if not line.startswith((b"#", b"%"))]
-    if any(mark in line for line in head for mark in (b",", b"::", b";", b"|")):
-        return False
-    return len({len(line.split()) for line in head}) > 1
-
-
-def _read_lines(file: Path) -> Sequences:
-    rows = [line.split() for line in load_bytes(file).decode().splitlines() if line.strip()]
-    if not rows:
-        raise DataError(f"{file}: expected a user in each line, got none")
-    users = id_column([row[0] for row in rows])
-    flat = id_column([item for row in rows for item in row[1:]])
-    users, flat = (_integers(column) for column in (users, flat))
-    user_ids, user = factorize(users)
-    if len(user_ids) != len(rows):
-        raise DataError(f"{file}: expected each user in one line, got {len(rows)} lines of {len(user_ids)} users")
-    item_ids, items = factorize(flat)
-    starts = _offsets(np.array([len(row) - 1 for row in rows]))
-    order = np.argsort(user)
-    counts = np.diff(starts)[order]
-    index = np.repeat(starts[:-1][order] - _offsets(counts)[:-1], counts) + np.arange(len(items))
-    return Sequences(_offsets(counts), items[index].astype(np.int32), user_ids, item_ids)
-
-
-def _integers(column: Any) -> Any:
-    """Text as integers if all of it is written as Python prints one."""
-    try:
-        values = np.array([int(v) for v in column.tolist()], dtype=np.int64)
-    except (ValueError, OverflowError):
-        return column
-    return values if [str(v) for v in values.tolist()] == column.tolist() else column

@@ -63,7 +63,7 @@ def load_bytes(path: Path) -> bytes:
             raise DataError(f"{name}: expected text or Parquet, got {told}")
     if data.startswith(b"\xef\xbb\xbf"):
         data = data[3:]
-    if not data.strip(_BLANKS.encode()):
+    if _is_blank(data):
         raise DataError(f"{name}: the file is empty")
     if b"\x00" in data:
         line = data.count(b"\n", 0, data.index(b"\x00")) + 1
@@ -79,6 +79,7 @@ class TextTable:
         width: fields per line.
         first: the fields of the first line of data; empty if there is none.
         separator: one of `SEPARATORS`, or what the caller gave.
+        line: number of the first line, header or data.
 
     Args:
         path: the file.
@@ -86,32 +87,30 @@ class TextTable:
             into as many fields as the first.
         header: None: the first line is a header if none of its fields is a number.
         encoding: of the text; anything Python knows.
+        quoted: whether quotes enclose fields. None: with comma, semicolon and ``|``.
     """
 
     def __init__(
-        self, path: Path, *, separator: str | None = None, header: bool | None = None, encoding: str = "utf-8"
+        self,
+        path: Path,
+        *,
+        separator: str | None = None,
+        header: bool | None = None,
+        encoding: str = "utf-8",
+        quoted: bool | None = None,
     ) -> None:
         self.source = str(path)
         if separator not in (None, "::") and (len(str(separator).encode()) != 1 or str(separator) in '\r\n"'):
             raise ConfigError(f"separator: expected one ASCII character or '::', got {separator!r}")
-        data = load_bytes(path)
-        if encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
-            try:
-                data = data.decode(encoding).encode()
-            except LookupError:
-                raise ConfigError(f"encoding: expected a text encoding that Python knows, got {encoding!r}") from None
-            except UnicodeDecodeError as error:
-                line = data.count(b"\n", 0, error.start) + 1
-                raise DataError(f"{self.source}, line {line}: not {encoding} text: {error.reason}") from None
-        self._start_line, start = _skip_comments(data)
-        self._data = data[start:] if start else data
-        if not self._data.strip(_BLANKS.encode()):
-            raise DataError(f"{self.source}: the file holds comments only")
+        self._path, self._encoding = path, encoding
+        self._start_line = 1
+        self._kept: bytes | None = None
         sample = self._sample()
         self.separator = separator if separator is not None else self._find_separator(sample)
-        self._quoted = self.separator in _QUOTING and b'"' in self._data
+        self._quoted = (self.separator in _QUOTING if quoted is None else quoted) and b'"' in self._data
         rows = self.rows()
         line, cells = next(rows)
+        self.line = line
         self.names = [c.strip() for c in cells] if (looks_like_header(cells) if header is None else header) else None
         self.width = len(cells)
         if self.names is not None:
@@ -119,6 +118,28 @@ class TextTable:
             if not line:
                 raise DataError(f"{self.source}: the file holds a header and no data")
         self.first: list[str] = cells
+
+    @property
+    def _data(self) -> bytes:
+        """The text in UTF-8 from its first line that is no comment. `read` lets go of it: a table may be large."""
+        if self._kept is None:
+            data = load_bytes(self._path)
+            if self._encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
+                data = self._decoded(data)
+            self._start_line, start = _skip_comments(data)
+            self._kept = data[start:] if start else data
+            if _is_blank(self._kept):
+                raise DataError(f"{self.source}: the file holds comments only")
+        return self._kept
+
+    def _decoded(self, data: bytes) -> bytes:
+        try:
+            return data.decode(self._encoding).encode()
+        except LookupError:
+            raise ConfigError(f"encoding: expected a text encoding that Python knows, got {self._encoding!r}") from None
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise DataError(f"{self.source}, line {line}: not {self._encoding} text: {error.reason}") from None
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line number, fields) of every line that is not blank, header included: the slow, exact way."""
@@ -206,12 +227,14 @@ class TextTable:
             if None in types:  # pyarrow chose by the first block, and a later one does not agree
                 return self.read(columns, [t or pa.string() for t in types])
             raise DataError(f"{self.source}: {str(error).splitlines()[0]}") from None
+        self._kept = None
         return [table.column(names[c]) for c in columns]
 
     def complain(self, columns: Sequence[int], types: Sequence[Any]) -> None:
         """Raise `DataError` for the first line with too few or many fields, bad UTF-8, or text for a number."""
         pa = require_pyarrow()
         numeric = [c for c, t in zip(columns, types) if t is not None and pa.types.is_floating(t)]
+        whole = [c for c, t in zip(columns, types) if t is not None and pa.types.is_integer(t)]
         for line, cells in self.data_rows():
             at = f"{self.source}, line {line}"
             if len(cells) != self.width:
@@ -226,6 +249,10 @@ class TextTable:
                 if not is_number(cells[c]):
                     got = f"{cells[c]!r}" if cells[c].strip() else "nothing"
                     raise DataError(f"{at}: {self.title(c)}: expected a number, got {got}")
+            for c in whole:
+                if not _is_int64(cells[c]):
+                    got = f"{cells[c]!r}" if cells[c].strip() else "nothing"
+                    raise DataError(f"{at}: {self.title(c)}: expected an integer, got {got}")
 
     def _sample(self) -> list[str]:
         lines: list[str] = []
@@ -257,6 +284,15 @@ class TextTable:
                 f"blanks, got {shown!r}"
             )
         return best
+
+
+def _is_blank(data: bytes) -> bool:
+    """Nothing but blanks; a strip of everything would copy a large file."""
+    return not data[:4096].strip(_BLANKS.encode()) and not data.strip(_BLANKS.encode())
+
+
+def _is_int64(cell: str) -> bool:
+    return re.fullmatch(r"-?[0-9]{1,19}", cell) is not None and -(2**63) <= int(cell) < 2**63
 
 
 def _skip_comments(data: bytes) -> tuple[int, int]:

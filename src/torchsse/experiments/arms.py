@@ -1,24 +1,36 @@
 """The arms of `torchsse compare` for explicit ratings: what is searched, what is fixed, where the search starts.
 
-Everything that can be tuned about the comparison's fairness is in this file and, for BPR, in `ranking_arms.py`. Every
-arm tunes weight decay, gets the same number of trials, and starts from its stated defaults; an arm differs from `none`
-only in the settings it names. Ranges are for `MatrixFactorization`; p0_user and p0_item are tuned apart because the
-tables differ in size and in the number of ratings per row.
+Everything that can be tuned about the comparison's fairness is in this file and, for other models, in
+`marginalized_arms.py`, `ranking_arms.py` and `als_arms.py`. Every arm tunes its L2, gets the same number of trials, and
+starts from its stated defaults; an arm differs from `none` only in the settings it names. Ranges are for
+`MatrixFactorization`; p0_user and p0_item are tuned apart because the tables differ in size and in the number of
+ratings per row.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from torchsse.errors import ConfigError
+from torchsse.experiments.kinds import GRAPH_ALS, ModelKind
 from torchsse.experiments.space import Range
 
-__all__ = ["ARM_NAMES", "BASELINE", "Arm", "Settings", "select_arms", "standard_arms"]
+__all__ = [
+    "ARM_NAMES",
+    "BASELINE",
+    "Arm",
+    "Settings",
+    "arm_of",
+    "check_arm_names",
+    "select_arms",
+    "standard_arms",
+    "with_prefix",
+]
 
 BASELINE = "none"
-ARM_NAMES = ("none", "dropout", "sse-se", "sse-se+dropout", "sse-graph", "sse-cooccurrence")
+ARM_NAMES = ("none", "dropout", "sse-se", "sse-se+dropout", "sse-graph", "sse-cooccurrence", "graph-laplacian")
 
 GraphSource = Literal["none", "given", "cooccurrence"]
 """Along what the tables swap: uniformly over all rows; the graphs of the user; each row's nearest by co-occurrence in
@@ -36,6 +48,7 @@ class Arm:
         fixed: settings that stay as they are.
         graphs: along what the tables swap: "given" needs `rho_user` / `rho_item`, "cooccurrence" those and
             `neighbours`.
+        model: the estimator; None is the first that the task knows, `MatrixFactorization` or `BPR`.
 
     >>> arm = Arm("none", {"weight_decay": Range(0.02, 0.2, log=True)}, {"weight_decay": 0.08})
     >>> arm.params({"weight_decay": 0.1})
@@ -47,6 +60,7 @@ class Arm:
     defaults: dict[str, float]
     fixed: dict[str, float | str] = field(default_factory=dict)
     graphs: GraphSource = "none"
+    model: ModelKind | None = None
 
     def __post_init__(self) -> None:
         if set(self.space) != set(self.defaults):
@@ -59,6 +73,10 @@ class Arm:
         """The settings of one fit: the fixed ones and the searched ones."""
         return {**self.fixed, **searched}
 
+    def trials(self, budget: int) -> int:
+        """How many trials it takes of a budget: one is enough where nothing is searched."""
+        return budget if self.space else 1
+
 
 Setting = tuple[Range, float]
 """Where a setting is searched, and its default."""
@@ -70,68 +88,86 @@ class Settings:
 
     Attributes:
         plain: in every arm.
-        dropout: in the arms with dropout.
+        dropout: in the arms with dropout; None: there are none.
         swap: p0 of both tables, swapped uniformly.
         p0_graph, rho_graph: of a table with a given graph.
         cooccurrence: p0 of both tables and `neighbours`, swapped along co-occurrence.
     """
 
     plain: dict[str, Setting]
-    dropout: dict[str, Setting]
+    dropout: dict[str, Setting] | None
     swap: dict[str, Setting]
     p0_graph: Setting
     rho_graph: Setting
     cooccurrence: dict[str, Setting]
+    model: ModelKind | None = None
+    fixed: dict[str, float | str] = field(default_factory=dict)
 
     def arms(self, *, user_graph: bool, item_graph: bool) -> tuple[Arm, ...]:
         """The arms in the order of the table; `sse-graph` is among them if a graph is given.
 
         rho is infinite along co-occurrence: beyond the few nearest, swaps only cost.
         """
-        arms = [
-            _arm("none", self.plain),
-            _arm("dropout", self.plain | self.dropout),
-            _arm("sse-se", self.plain | self.swap),
-            _arm("sse-se+dropout", self.plain | self.swap | self.dropout),
-        ]
+        arms = [self._arm("none", self.plain)]
+        if self.dropout is not None:
+            arms.append(self._arm("dropout", self.plain | self.dropout))
+        arms.append(self._arm("sse-se", self.plain | self.swap))
+        if self.dropout is not None:
+            arms.append(self._arm("sse-se+dropout", self.plain | self.swap | self.dropout))
         given = [side for side, there in (("user", user_graph), ("item", item_graph)) if there]
         if given:
             graph = dict(self.swap)
             for side in given:
                 graph |= {f"p0_{side}": self.p0_graph, f"rho_{side}": self.rho_graph}
-            arms.append(_arm("sse-graph", self.plain | graph, graphs="given"))
-        arms.append(
-            _arm(
-                "sse-cooccurrence",
-                self.plain | self.cooccurrence,
-                fixed={"rho_user": math.inf, "rho_item": math.inf},
-                graphs="cooccurrence",
-            )
-        )
+            arms.append(self._arm("sse-graph", self.plain | graph, graphs="given"))
+        nearest: dict[str, float | str] = {"rho_user": math.inf, "rho_item": math.inf}
+        arms.append(self._arm("sse-cooccurrence", self.plain | self.cooccurrence, fixed=nearest, graphs="cooccurrence"))
         return tuple(arms)
 
+    def _arm(
+        self,
+        name: str,
+        settings: dict[str, Setting],
+        fixed: dict[str, float | str] | None = None,
+        graphs: GraphSource = "none",
+    ) -> Arm:
+        return arm_of(name, settings, fixed={**self.fixed, **(fixed or {})}, graphs=graphs, model=self.model)
 
-def _arm(
+
+def arm_of(
     name: str,
     settings: dict[str, Setting],
+    *,
     fixed: dict[str, float | str] | None = None,
     graphs: GraphSource = "none",
+    model: ModelKind | None = None,
 ) -> Arm:
+    """An arm from settings that hold range and default together."""
     space = {setting: searched for setting, (searched, _) in settings.items()}
     defaults = {setting: default for setting, (_, default) in settings.items()}
-    return Arm(name, space, defaults, fixed or {}, graphs)
+    return Arm(name, space, defaults, fixed or {}, graphs, model)
+
+
+def with_prefix(arms: tuple[Arm, ...], prefix: str) -> tuple[Arm, ...]:
+    """The same arms under names of their own, to stand beside those of another model; `none` becomes the prefix alone.
+
+    >>> [arm.name for arm in with_prefix(standard_arms(biases=True), "mf")][:3]
+    ['mf', 'mf dropout', 'mf sse-se']
+    """
+    return tuple(replace(arm, name=prefix if arm.name == BASELINE else f"{prefix} {arm.name}") for arm in arms)
 
 
 def standard_arms(
     *, biases: bool, user_graph: bool = False, item_graph: bool = False, tune_learning_rate: bool = False
 ) -> tuple[Arm, ...]:
-    """The arms for explicit ratings; `sse-graph` is among them if a graph is given.
+    """The arms for explicit ratings; `sse-graph` and `graph-laplacian` are among them if a graph is given.
 
     `sse-cooccurrence` needs no knowledge from outside: its graphs come from the ratings that the fit learns from. Its
     defaults and ranges were chosen on a validation part of ML-1M; users bear far smaller p0 than items there.
 
     A table without a graph swaps over all its rows (SSE-SE) in `sse-graph` too, so that arm asks what the graph adds.
     A neighbour is a milder replacement than any other row, so where there is a graph larger p0 are in range.
+    `graph-laplacian` is `GraphALS`, the paper's baseline of Table 1, along the same graphs.
 
     Args:
         biases: whether the model has them; weight decay then starts lower.
@@ -140,13 +176,13 @@ def standard_arms(
         tune_learning_rate: search it too, in every arm.
 
     >>> [arm.name for arm in standard_arms(biases=True, item_graph=True)]
-    ['none', 'dropout', 'sse-se', 'sse-se+dropout', 'sse-graph', 'sse-cooccurrence']
+    ['none', 'dropout', 'sse-se', 'sse-se+dropout', 'sse-graph', 'sse-cooccurrence', 'graph-laplacian']
     """
     plain = {"weight_decay": (Range(0.01, 0.3, log=True), 0.08 if biases else 0.09)}
     if tune_learning_rate:
         plain["learning_rate"] = (Range(0.005, 0.1, log=True), 0.02)
     uniform = (Range(0.0005, 0.1, log=True), 0.005)
-    return Settings(
+    sgd = Settings(
         plain,
         dropout={"dropout": (Range(0.02, 0.4), 0.1)},
         swap={"p0_user": uniform, "p0_item": uniform},
@@ -158,13 +194,36 @@ def standard_arms(
             "neighbours": (Range(1, 20, log=True, integer=True), 4.0),
         },
     ).arms(user_graph=user_graph, item_graph=item_graph)
+    return (*sgd, _laplacian()) if user_graph or item_graph else sgd
+
+
+def _laplacian() -> Arm:
+    """The graph penalty's weight was best near .03 on a validation part of ML-1M."""
+    settings = {
+        "regularization": (Range(0.01, 0.3, log=True), 0.08),
+        "graph_weight": (Range(0.001, 1.0, log=True), 0.03),
+    }
+    return arm_of("graph-laplacian", settings, graphs="given", model=GRAPH_ALS)
+
+
+def check_arm_names(names: list[str] | None, *, graph: bool) -> None:
+    """What can be said of them before any data is read.
+
+    Raises:
+        ConfigError: for a name that is no arm, or an arm along a graph where there is none.
+    """
+    for name in names or ():
+        if name not in ARM_NAMES:
+            raise ConfigError(f"unknown arm {name!r}: expected some of {', '.join(ARM_NAMES)}")
+        if name in ("sse-graph", "graph-laplacian") and not graph:
+            raise ConfigError(f"arm {name!r} needs a graph: give --item-graph or --user-graph")
 
 
 def select_arms(arms: tuple[Arm, ...], names: list[str] | None) -> tuple[Arm, ...]:
     """The named arms in the standard order; `none` always comes along, every other arm is measured against it.
 
     Raises:
-        ConfigError: for a name that is no arm, or `sse-graph` without a graph.
+        ConfigError: for a name that is no arm, or none of these arms.
 
     >>> [arm.name for arm in select_arms(standard_arms(biases=True), ["sse-se"])]
     ['none', 'sse-se']
@@ -172,10 +231,8 @@ def select_arms(arms: tuple[Arm, ...], names: list[str] | None) -> tuple[Arm, ..
     if names is None:
         return arms
     known = {arm.name for arm in arms}
+    check_arm_names(names, graph="sse-graph" in known)
     for name in names:
-        if name in known:
-            continue
-        if name in ARM_NAMES:
-            raise ConfigError(f"arm {name!r} needs a graph: give --item-graph or --user-graph")
-        raise ConfigError(f"unknown arm {name!r}: expected some of {', '.join(ARM_NAMES)}")
+        if name not in known:
+            raise ConfigError(f"arm {name!r} does not exist for this model, which has {', '.join(sorted(known))}")
     return tuple(arm for arm in arms if arm.name in names or arm.name == BASELINE)

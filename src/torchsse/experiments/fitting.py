@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.files import jsonable
+from torchsse.experiments.kinds import ModelKind
 from torchsse.experiments.neighbours import Neighbours
 from torchsse.experiments.settings import CompareData, CompareSettings
 from torchsse.experiments.task import Array, Part, Task, loss, task_of
@@ -65,19 +66,21 @@ class Fitter:
         from torchsse.recsys import DivergedError
 
         started, task, settings = time.perf_counter(), self.task, self.settings
-        names = ("epoch", *task.curve)
-        measured, count = names[-1], len(self.splits)
+        kind, count = self._kind(arm), len(self.splits)
+        measured = f"validation_{task.metric}"
+        names = ("epoch", *((kind.trained,) if kind.trained else ()), measured)
+        epochs, patience = kind.limits(settings)
         curves: list[list[dict[str, float]]] = []
         for number, (learn, validation) in enumerate(self.splits):
-            model: Any = self._model(arm, searched, learn, settings.seed + number, settings.epochs, settings.patience)
+            model: Any = self._model(arm, searched, learn, settings.seed + number, epochs, patience)
             # A fit that diverges has no value, however good an early epoch was.
             try:
                 so_far = partial(_share, report, number, count)
-                self._fit(model, settings.epochs, so_far, learn, validation)
+                rows = self._curve(kind, model, epochs, so_far, learn, validation)
             except DivergedError:
                 curves = []
                 break
-            curves.append([{name: float(row[name]) for name in names} for row in model.history_ if measured in row])
+            curves.append([{name: float(row[name]) for name in names} for row in rows if measured in row])
         curve = [{name: sum(row[name] for row in rows) / count for name in names} for rows in zip(*curves)]
         best = min(curve, key=lambda row: loss(task, row[measured]), default=None)
         return {
@@ -91,9 +94,13 @@ class Fitter:
 
     def final(self, arm: Arm, searched: dict[str, float], epochs: int, seed: int, report: Report) -> Recommender:
         """Fit on the whole of train for a given number of epochs."""
-        model = self._model(arm, searched, self.data.train, seed, epochs, None)
-        self._fit(model, epochs, report, self.data.train, None)
-        return model
+        model: Any = self._model(arm, searched, self.data.train, seed, epochs, None)
+        if self._kind(arm).trained is None:
+            model.fit(self.data.train)
+        else:
+            self._fit(model, epochs, report, self.data.train, None)
+        fitted: Recommender = model
+        return fitted
 
     def predict(self, model: Recommender) -> Array:
         """What the model says about the test part, in the form that `Part` takes."""
@@ -114,7 +121,23 @@ class Fitter:
         elif arm.graphs == "cooccurrence":
             # from what this fit learns from: never from the validation part of a trial
             chosen["user_graph"], chosen["item_graph"] = self._neighbours.graphs(train, int(chosen.pop("neighbours")))
-        return self.task.model(self.settings, {**chosen, "epochs": epochs, "patience": patience, "seed": seed})
+        words = {**chosen, "epochs": epochs, "patience": patience, "seed": seed}
+        return self._kind(arm).build(self.settings, words)
+
+    def _kind(self, arm: Arm) -> ModelKind:
+        return arm.model or next(iter(self.task.kinds.values()))
+
+    def _curve(
+        self, kind: ModelKind, model: Any, epochs: int, report: Report, learn: Ratings, validation: Ratings
+    ) -> list[dict[str, Any]]:
+        """What a trial's fit measured, epoch by epoch; one row for a model that is fitted in one go."""
+        if kind.trained is not None:
+            self._fit(model, epochs, report, learn, validation)
+            return list(model.history_)
+        model.fit(learn)
+        if report(1.0):
+            raise Stopped
+        return [{"epoch": 1, f"validation_{self.task.metric}": self.task.measure(model, validation)}]
 
     @staticmethod
     def _fit(model: Any, epochs: int, report: Report, train: Ratings, validation: Ratings | None) -> None:

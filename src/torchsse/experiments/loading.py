@@ -28,6 +28,8 @@ class Columns:
     item: Column = None
     rating: Column = None
     timestamp: Column = None
+    format: str | None = None
+    """A published format by name; it fixes the columns."""
 
     def read(
         self, path: Path, *, feedback: Literal["explicit", "implicit"] | None = None, like: Ratings | None = None
@@ -41,6 +43,7 @@ class Columns:
             item=self.item,
             rating=self.rating,
             timestamp=self.timestamp,
+            format=self.format,
             feedback=feedback,
             like=like,
         )

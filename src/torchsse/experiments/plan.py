@@ -90,7 +90,7 @@ class Plan:
         }
         models = [r for r in journal.records if r["kind"] == "model"]
         self._model = models[-1] if models and (self._out / MODEL / "model.json").is_file() else None
-        self.total = len(arms) * (settings.trials + settings.seeds) + 1
+        self.total = sum(arm.trials(settings.trials) + settings.seeds for arm in arms) + 1
         self.finished = len(self._trials) + len(self._finals) + (self._model is not None)
 
     def ready(self) -> list[Unit]:
@@ -134,7 +134,8 @@ class Plan:
 
     def _advance(self, search: _Progress) -> list[Unit]:
         """The next units of an arm of which nothing is open: the rest of a batch, or the missing final fits."""
-        arm, budget = search.arm, self._settings.trials
+        arm = search.arm
+        budget = arm.trials(self._settings.trials)
         while len(search.records) < budget:
             proposals = propose(arm, search.batches, search.trials, budget, self._settings.seed)
             batch = dict(enumerate(proposals, search.batches * BATCH))

@@ -1,4 +1,4 @@
-"""The task of implicit feedback: `BPR`, judged by the ten items it ranks first for each user."""
+"""The task of implicit feedback: models that rank, judged by the ten items they rank first for each user."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from torchsse.errors import ConfigError
+from torchsse.experiments.als_arms import als_arms
 from torchsse.experiments.arms import Arm
-from torchsse.experiments.ranking_arms import ranking_arms
+from torchsse.experiments.kinds import ALS, BPR_KIND, SQLRANK, ModelKind
+from torchsse.experiments.ranking_arms import ranking_arms, sqlrank_arms
 from torchsse.metrics import Difference, paired_bootstrap
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
     from torchsse.experiments.settings import CompareData, CompareSettings
-    from torchsse.recsys import BPR
 
 __all__ = ["K", "RankingPart", "RankingTask"]
 
@@ -116,7 +117,7 @@ class RankingTask:
     further: ClassVar[tuple[str, ...]] = ("precision@1", "precision@5", "ndcg@10")
     measured: ClassVar[tuple[str, ...]] = (metric, *further)
     higher_is_better: ClassVar[bool] = True
-    curve: ClassVar[tuple[str, ...]] = ("train_loss", "validation_precision@10")
+    kinds: ClassVar[dict[str, ModelKind]] = {"bpr": BPR_KIND, "als": ALS, "sqlrank": SQLRANK}
 
     def check(self, train: Ratings, test: Ratings, settings: CompareSettings) -> None:
         from torchsse.experiments.settings import RankingSettings
@@ -126,26 +127,20 @@ class RankingTask:
                 "these settings are for explicit ratings, but train is implicit: no rating column, or equal ratings"
             )
 
-    def arms(self, settings: CompareSettings, **known: bool) -> tuple[Arm, ...]:
+    def arms(self, settings: CompareSettings, kind: str | None = None, **known: bool) -> tuple[Arm, ...]:
+        if kind == "als":
+            return als_arms(**known)
+        if kind == "sqlrank":
+            return sqlrank_arms(**known)
         return ranking_arms(**known)
 
     def part(self, train: Ratings, test: Ratings) -> RankingPart:
         return RankingPart.of(train, test)
 
-    def model(self, settings: CompareSettings, chosen: dict[str, Any]) -> BPR:
-        from torchsse.experiments.settings import RankingSettings
-        from torchsse.recsys import BPR
+    def measure(self, model: Any, validation: Ratings) -> float:
+        from torchsse.recsys.ranking import evaluate_ranking
 
-        assert isinstance(settings, RankingSettings)
-        return BPR(
-            factors=settings.factors,
-            learning_rate_decay=settings.decay,
-            biases=settings.biases,
-            num_negatives=settings.num_negatives,
-            hard_negatives=settings.hard_negatives,
-            num_threads=1,
-            **{"learning_rate": settings.learning_rate, **chosen},
-        )
+        return float(evaluate_ranking(model, validation, ks=(K,))["means"][self.metric])
 
     def predict(self, model: Any, data: CompareData, part: RankingPart) -> Codes:
         """The K best items of each user of the part, as codes of train, best first, -1 = padding; (n, K)."""

@@ -7,10 +7,11 @@ ML-1M (50 positives a user).
 
 from __future__ import annotations
 
-from torchsse.experiments.arms import Arm, Settings
+from torchsse.experiments.arms import Arm, Settings, arm_of, with_prefix
+from torchsse.experiments.kinds import HARD_BPR, ITEM_KNN, POPULARITY, SQLRANK, ModelKind
 from torchsse.experiments.space import Range
 
-__all__ = ["ranking_arms"]
+__all__ = ["hard_arms", "ranking_arms", "sanity_arms", "sqlrank_arms"]
 
 
 def ranking_arms(
@@ -26,6 +27,73 @@ def ranking_arms(
     >>> [arm.name for arm in ranking_arms(item_graph=True)]
     ['none', 'dropout', 'sse-se', 'sse-se+dropout', 'sse-graph', 'sse-cooccurrence']
     """
+    return _settings(tune_learning_rate).arms(user_graph=user_graph, item_graph=item_graph)
+
+
+def hard_arms(
+    *, user_graph: bool = False, item_graph: bool = False, tune_learning_rate: bool = False
+) -> tuple[Arm, ...]:
+    """The same arms over BPR that trains on the hardest of four negatives, to stand beside those of plain BPR.
+
+    Args:
+        user_graph: whether users have a graph.
+        item_graph: whether items have one.
+        tune_learning_rate: search it too, in every arm.
+
+    >>> [arm.name for arm in hard_arms(item_graph=True)]
+    ['hard', 'hard sse-se', 'hard sse-graph']
+    """
+    arms = _settings(tune_learning_rate, HARD_BPR).arms(user_graph=user_graph, item_graph=item_graph)
+    return with_prefix(tuple(arm for arm in arms if arm.name in ("none", "sse-se", "sse-graph")), "hard")
+
+
+def sanity_arms() -> tuple[Arm, ...]:
+    """What any model should beat: popularity, and the items nearest to those a user has.
+
+    >>> [arm.name for arm in sanity_arms()]
+    ['popularity', 'item-knn']
+    """
+    nearest = {
+        "neighbours": (Range(5, 500, log=True, integer=True), 100.0),
+        "shrinkage": (Range(0.1, 1000.0, log=True), 10.0),
+    }
+    return arm_of("popularity", {}, model=POPULARITY), arm_of("item-knn", nearest, model=ITEM_KNN)
+
+
+def sqlrank_arms(
+    *, user_graph: bool = False, item_graph: bool = False, tune_learning_rate: bool = False
+) -> tuple[Arm, ...]:
+    """The arms over `SQLRank`.
+
+    Args:
+        user_graph: whether users have a graph.
+        item_graph: whether items have one.
+        tune_learning_rate: search it too, in every arm.
+
+    >>> [arm.name for arm in sqlrank_arms()]
+    ['none', 'sse-se', 'sse-cooccurrence']
+    """
+    plain = {"weight_decay": (Range(0.02, 0.15, log=True), 0.05)}
+    if tune_learning_rate:
+        plain["learning_rate"] = (Range(0.01, 0.1, log=True), 0.02)
+    # one coin for a user's whole list: the same p0 acts harder than in BPR
+    p0_user, p0_item = (Range(0.002, 0.3, log=True), 0.02), (Range(0.002, 0.3, log=True), 0.05)
+    return Settings(
+        plain,
+        dropout=None,
+        swap={"p0_user": p0_user, "p0_item": p0_item},
+        p0_graph=(Range(0.005, 0.5, log=True), 0.1),
+        rho_graph=(Range(10.0, 2000.0, log=True), 500.0),
+        cooccurrence={
+            "p0_user": p0_user,
+            "p0_item": (Range(0.005, 0.5, log=True), 0.1),
+            "neighbours": (Range(2, 80, log=True, integer=True), 25.0),
+        },
+        model=SQLRANK,
+    ).arms(user_graph=user_graph, item_graph=item_graph)
+
+
+def _settings(tune_learning_rate: bool, model: ModelKind | None = None) -> Settings:
     plain = {"weight_decay": (Range(0.003, 0.1, log=True), 0.02)}
     if tune_learning_rate:
         plain["learning_rate"] = (Range(0.01, 0.2, log=True), 0.05)
@@ -42,4 +110,5 @@ def ranking_arms(
             "p0_item": (near, 0.2),
             "neighbours": (Range(2, 80, log=True, integer=True), 25.0),
         },
-    ).arms(user_graph=user_graph, item_graph=item_graph)
+        model=model,
+    )

@@ -1,4 +1,4 @@
-"""The task of explicit ratings: `MatrixFactorization`, judged by RMSE."""
+"""The task of explicit ratings: matrix factorisation, judged by RMSE."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from torchsse.errors import ConfigError
 from torchsse.experiments.arms import Arm, standard_arms
+from torchsse.experiments.kinds import MARGINALIZED, MF, ModelKind
+from torchsse.experiments.marginalized_arms import marginalized_arms
 from torchsse.experiments.outcome import TestPart
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
     from torchsse.experiments.settings import CompareData, CompareSettings
-    from torchsse.recsys import MatrixFactorization
 
 __all__ = ["RatingTask"]
 
@@ -26,7 +27,7 @@ class RatingTask:
     metric: ClassVar[str] = "rmse"
     further: ClassVar[tuple[str, ...]] = ()
     higher_is_better: ClassVar[bool] = False
-    curve: ClassVar[tuple[str, ...]] = ("train_rmse", "validation_rmse")
+    kinds: ClassVar[dict[str, ModelKind]] = {"mf": MF, "marginalized": MARGINALIZED}
 
     def check(self, train: Ratings, test: Ratings, settings: CompareSettings) -> None:
         from torchsse.experiments.settings import RankingSettings
@@ -36,22 +37,16 @@ class RatingTask:
         if test.ratings is None:
             raise ConfigError("train has explicit ratings, the test part has none: name its column")
 
-    def arms(self, settings: CompareSettings, **known: bool) -> tuple[Arm, ...]:
+    def arms(self, settings: CompareSettings, kind: str | None = None, **known: bool) -> tuple[Arm, ...]:
+        if kind == "marginalized":
+            return marginalized_arms(**known)
         return standard_arms(biases=settings.biases, **known)
 
     def part(self, train: Ratings, test: Ratings) -> TestPart:
         return TestPart.of(train, test)
 
-    def model(self, settings: CompareSettings, chosen: dict[str, Any]) -> MatrixFactorization:
-        from torchsse.recsys import MatrixFactorization
-
-        return MatrixFactorization(
-            factors=settings.factors,
-            learning_rate_decay=settings.decay,
-            biases=settings.biases,
-            num_threads=1,
-            **{"learning_rate": settings.learning_rate, **chosen},
-        )
+    def measure(self, model: Any, validation: Ratings) -> float:
+        return float(model.evaluate(validation)["rmse"])
 
     def predict(self, model: Any, data: CompareData, part: TestPart) -> npt.NDArray[np.float32]:
         """Predictions for the test pairs, (n_test,)."""

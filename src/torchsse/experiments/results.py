@@ -68,7 +68,7 @@ def _record(task: Task, metric: str, arm: str, plan: Plan, part: Part, settings:
         "per_seed": [final[metric] for final in finals],
         "seeds": settings.final_seeds,
         "params": chosen["params"],
-        "trials": settings.trials,
+        "trials": len(trials),
         "n_test": len(part),
         **part.facts(finals),
     }

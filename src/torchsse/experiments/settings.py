@@ -90,6 +90,8 @@ class RankingSettings(CompareSettings):
         validation_fraction: a fifth: precision@10 of few held-out items is mostly noise.
         num_negatives: drawn for each positive.
         hard_negatives: train on the one of them with the highest score only.
+        validate_every: rank the validation part after every so many epochs of BPR; with many items ranking costs more
+            than an epoch.
     """
 
     biases: bool = False
@@ -99,9 +101,12 @@ class RankingSettings(CompareSettings):
     validation_splits: int = 1
     num_negatives: int = 3
     hard_negatives: bool = False
+    validate_every: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.validate_every < 1:
+            raise ConfigError(f"validate_every must be at least 1, got {self.validate_every}")
         least = 2 if self.hard_negatives else 1
         if self.num_negatives < least:
             hard = " with hard_negatives" if self.hard_negatives else ""
@@ -136,8 +141,18 @@ class DataFile:
 
     @classmethod
     def of(cls, role: str, path: Path) -> DataFile:
-        with open(path, "rb") as file:
-            return cls(role, str(path), hashlib.file_digest(file, "sha256").hexdigest())
+        """A file by its bytes; a folder by the names and bytes of the files in it."""
+        if not path.is_dir():
+            return cls(role, str(path), _sha256(path))
+        whole = hashlib.sha256()
+        for part in sorted(each for each in path.rglob("*") if each.is_file()):
+            whole.update(f"{part.relative_to(path).as_posix()}\0{_sha256(part)}\n".encode())
+        return cls(role, str(path), whole.hexdigest())
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -177,6 +192,7 @@ def config_of(task: Task, settings: CompareSettings, arms: tuple[Arm, ...], data
                 "defaults": arm.defaults,
                 "fixed": jsonable(arm.fixed),
                 "graphs": arm.graphs,
+                **({"model": arm.model.name} if arm.model else {}),
             }
             for arm in arms
         },

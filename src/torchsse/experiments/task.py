@@ -16,9 +16,9 @@ from torchsse.errors import ConfigError
 if TYPE_CHECKING:
     from torchsse.data import Ratings
     from torchsse.experiments.arms import Arm
+    from torchsse.experiments.kinds import ModelKind
     from torchsse.experiments.settings import CompareData, CompareSettings
     from torchsse.metrics import Difference
-    from torchsse.recsys.base import Recommender
 
 __all__ = ["Array", "Part", "Task", "loss", "task_of", "two_users"]
 
@@ -56,26 +56,29 @@ class Task(Protocol):
         metric: decides on validation, and is what the verdict speaks of.
         further: metrics that are recorded too.
         higher_is_better: the direction of `metric`.
-        curve: columns of the estimator's history that are kept of each trial; validation is the last one.
+        kinds: the estimators it can compare arms of, by what the command line calls them; the first is the default.
     """
 
     name: ClassVar[str]
     metric: ClassVar[str]
     further: ClassVar[tuple[str, ...]]
     higher_is_better: ClassVar[bool]
-    curve: ClassVar[tuple[str, ...]]
+    kinds: ClassVar[dict[str, ModelKind]]
 
     def check(self, train: Ratings, test: Ratings, settings: CompareSettings) -> None:
         """Raise `ConfigError` for data or settings of another task."""
 
-    def arms(self, settings: CompareSettings, **known: bool) -> tuple[Arm, ...]:
-        """The arms, the baseline first; `known` says which graphs there are and whether the rate is searched."""
+    def arms(self, settings: CompareSettings, kind: str | None = None, **known: bool) -> tuple[Arm, ...]:
+        """The arms over one of `kinds`, the baseline first.
+
+        `known` says which graphs there are and whether the learning rate is searched.
+        """
 
     def part(self, train: Ratings, test: Ratings) -> Part:
         """The test part."""
 
-    def model(self, settings: CompareSettings, chosen: dict[str, Any]) -> Recommender:
-        """An estimator with what holds for every arm and with an arm's own settings."""
+    def measure(self, model: Any, validation: Ratings) -> float:
+        """The metric on a validation part, of a model that has no history of its own."""
 
     def predict(self, model: Any, data: CompareData, part: Any) -> Array:
         """What a final fit leaves for its `part`; small enough for a file."""

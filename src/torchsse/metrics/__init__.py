@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from torchsse.metrics.order import ORDER_METRICS, order_metrics
 from torchsse.metrics.ranking import RANKING_METRICS, ranking_metrics
 from torchsse.metrics.rating import mae, rating_metrics, rmse, squared_errors
 from torchsse.metrics.stats import Difference, Interval, holm, paired_bootstrap, t_interval
 
 __all__ = [
+    "ORDER_METRICS",
     "RANKING_METRICS",
     "Difference",
     "Interval",
     "holm",
     "mae",
+    "order_metrics",
     "paired_bootstrap",
     "ranking_metrics",
     "rating_metrics",

@@ -18,8 +18,11 @@ from torchsse.recsys.als.laplacian import GraphALS
 from torchsse.recsys.als.marginalized import MarginalizedMF
 from torchsse.recsys.als.weighted import WeightedALS
 from torchsse.recsys.bpr import BPR
+from torchsse.recsys.item_knn import ItemKNN
 from torchsse.recsys.mf import MatrixFactorization
+from torchsse.recsys.popularity import Popularity
 from torchsse.recsys.sequence import SSEPT, SASRec
+from torchsse.recsys.sqlrank import SQLRank
 from torchsse.recsys.training import DivergedError
 
 __all__ = [
@@ -27,8 +30,11 @@ __all__ = [
     "SSEPT",
     "DivergedError",
     "GraphALS",
+    "ItemKNN",
     "MarginalizedMF",
     "MatrixFactorization",
+    "Popularity",
     "SASRec",
+    "SQLRank",
     "WeightedALS",
 ]

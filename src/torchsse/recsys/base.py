@@ -13,12 +13,15 @@ import numpy.typing as npt
 
 from torchsse.data import IdMap
 from torchsse.errors import ConfigError, CorruptFileError, DataError, NotFittedError
+from torchsse.graph import Graph
 from torchsse.recsys import storage
+from torchsse.recsys.graphs import fitted_graphs
 from torchsse.recsys.params import Params
 from torchsse.recsys.topk import mask_seen, top_k
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
+    from torchsse.recsys.explain import Explanation
 
 __all__ = ["Codes", "Recommender"]
 
@@ -37,13 +40,16 @@ class Recommender(Params):
         user_ids, item_ids: `IdMap` of the train set.
     """
 
-    #: Parameters that name objects which are not stored with a model.
+    #: Parameters that are no JSON values: graphs are stored beside them, the place of a checkpoint is not.
     _not_stored: ClassVar[tuple[str, ...]] = ("user_graph", "item_graph", "checkpoint")
 
     user_ids: IdMap
     item_ids: IdMap
     _indptr: npt.NDArray[np.int64]
     _indices: npt.NDArray[np.int32]
+    #: Ratings of the pairs seen where they matter and are not all 1, else None.
+    _values: npt.NDArray[np.float32] | None
+    _graphs: dict[str, Graph]
 
     @abstractmethod
     def _score_pairs(self, users: Codes, items: Codes) -> Floats:
@@ -62,12 +68,17 @@ class Recommender(Params):
 
     # fitting ----------------------------------------------------------------------------------------------------
 
-    def _remember(self, train: Ratings, users: Codes, items: Codes) -> None:
-        """Keep the id maps and which pairs were seen; `users` and `items` sorted by user."""
+    def _remember(self, train: Ratings, users: Codes, items: Codes, values: npt.NDArray[Any] | None = None) -> None:
+        """Keep the id maps, the graphs, and which pairs were seen, with `values` if prediction or `explain` needs them.
+
+        `users` and `items` sorted by user.
+        """
         self.user_ids, self.item_ids = train.user_ids, train.item_ids
         self._indptr = np.zeros(train.num_users + 1, dtype=np.int64)
         np.cumsum(np.bincount(users, minlength=train.num_users), out=self._indptr[1:])
         self._indices = items.astype(np.int32)
+        self._values = None if values is None or (values == 1).all() else values.astype(np.float32)
+        self._graphs = fitted_graphs(self, self.user_ids, self.item_ids)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "user_ids"):
@@ -143,12 +154,29 @@ class Recommender(Params):
             items[start : start + rows][found] = names[best[found]]
         return items, scores
 
+    def explain(self, user: Any, items: Any = None, *, k: int = 10, ties: int = 5) -> list[Explanation]:
+        """Why these items: the items of the user's history that each rests on. See `torchsse.recsys.explain`.
+
+        Args:
+            user: raw id.
+            items: raw ids; None: the `k` that `recommend` gives.
+            k: see `items`.
+            ties: items of the history for each item explained, at most.
+
+        Raises:
+            NotFittedError: before `fit`. DataError: the user or an item is unknown.
+        """
+        from torchsse.recsys.explain import explain
+
+        return explain(self, user, items, k=k, ties=ties)
+
     # files ------------------------------------------------------------------------------------------------------
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the model to a directory: safetensors and JSON, atomically; an earlier model there is replaced.
 
-        Graphs are not stored; a loaded model predicts and recommends, and needs its graphs set again for another `fit`.
+        Its graphs are stored with it, as `Graph.save` does, so that a loaded model can explain itself and be fitted
+        again. The checkpoint directory is not part of it.
 
         Raises:
             NotFittedError: before `fit`. ConfigError: the directory holds something else.
@@ -165,7 +193,10 @@ class Recommender(Params):
             "fitted": facts,
         }
         ids = {"users": self.user_ids.to_json(), "items": self.item_ids.to_json()}
-        storage.write(directory, document, {**arrays, "seen_indptr": self._indptr, "seen_indices": self._indices}, ids)
+        seen: dict[str, npt.NDArray[Any]] = {"seen_indptr": self._indptr, "seen_indices": self._indices}
+        if self._values is not None:
+            seen["seen_values"] = self._values
+        storage.write(directory, document, {**arrays, **seen}, ids, graphs=self._graphs)
 
     @classmethod
     def load(cls: type[R], directory: str | os.PathLike[str]) -> R:
@@ -183,6 +214,15 @@ class Recommender(Params):
                 setattr(model, name, math.inf if value == "inf" else value)
             model.user_ids, model.item_ids = IdMap.from_json(ids["users"]), IdMap.from_json(ids["items"])
             model._indptr, model._indices = arrays.pop("seen_indptr"), arrays.pop("seen_indices")
+            model._values = arrays.pop("seen_values", None)
+            model._graphs = document["graphs"]
+            for side, ids_of in (("user", model.user_ids), ("item", model.item_ids)):
+                graph = model._graphs.get(side)
+                if graph is None:
+                    continue
+                if f"{side}_graph" not in cls._defaults() or graph.num_nodes != len(ids_of):
+                    raise CorruptFileError(f"{directory}: its {side} graph does not belong to it")
+                setattr(model, f"{side}_graph", graph)
             model._restore(document["fitted"], arrays)
         except (KeyError, TypeError, DataError) as error:
             raise CorruptFileError(f"{Path(directory)}: not a complete {cls.__name__} ({error!r})") from None

@@ -6,30 +6,23 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from torchsse.data import Ratings, as_ratings
-from torchsse.errors import ConfigError, DataError
-from torchsse.metrics import RANKING_METRICS
-from torchsse.recsys.base import Codes, Floats, Recommender
+from torchsse.errors import ConfigError
+from torchsse.recsys.base import Codes
 from torchsse.recsys.bpr_sgd import BPRKernelTrainer, RankingRates, pairs_of
-from torchsse.recsys.factors import Factors
-from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.kernels.draw import swaps
 from torchsse.recsys.kernels.negatives import seen_pairs
-from torchsse.recsys.params import check_integer, check_number, check_sgd_words
-from torchsse.recsys.ranking import RankingTest, evaluate_ranking
-from torchsse.recsys.training import Callback, Checkpoint, Trainer, fingerprint, run_epochs
+from torchsse.recsys.params import check_backend_words, check_integer
+from torchsse.recsys.ranker import SampledRanker, check_metric
+from torchsse.recsys.training import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torchsse.transition import Law
 
 __all__ = ["BPR"]
 
 
-class BPR(Recommender):
+class BPR(SampledRanker):
     """Bayesian personalised ranking (Rendle et al. 2009) with Stochastic Shared Embeddings (paper, section 4.2).
 
     s(u, i) = a_u . b_i, plus c_i with ``biases=True``. Every epoch visits the (user, positive) pairs of train in a
@@ -95,6 +88,7 @@ class BPR(Recommender):
     Raises:
         ConfigError: settings out of range or contradicting each other, when constructed, set, or fitted.
 
+    >>> from torchsse.data import Ratings
     >>> train = Ratings.from_arrays(["ann", "ann", "bob", "bob", "cy"], [1, 2, 1, 3, 2])
     >>> model = BPR(factors=4, epochs=20, p0_user=0.1, p0_item=0.1, seed=1).fit(train)
     >>> items, scores = model.recommend(["ann"], k=2)
@@ -150,89 +144,20 @@ class BPR(Recommender):
         self._check_params()
 
     def _check_params(self) -> None:
-        check_sgd_words(self)
-        for name in ("num_negatives", "validate_every"):
-            check_integer(name, getattr(self, name), 1)
-        check_number("init_std", self.init_std, 0.0)
-        name, _, k = self.metric.partition("@") if isinstance(self.metric, str) else ("", "", "")
-        if name not in RANKING_METRICS or not k.isascii() or not k.isdigit() or int(k) < 1:
-            raise ConfigError(f"metric: expected {', '.join(RANKING_METRICS)}, '@' and a number, got {self.metric!r}")
-        check_graph_words("user", self.user_graph, self.rho_user)
-        check_graph_words("item", self.item_graph, self.rho_item)
+        self._check_ranker_words()
+        check_backend_words(self)
+        check_metric(self.metric)
+        check_integer("num_negatives", self.num_negatives, 1)
         if self.hard_negatives and self.num_negatives < 2:
             raise ConfigError(
                 f"hard_negatives: expected num_negatives of at least 2 to take from, got {self.num_negatives}"
             )
 
-    # fitting ----------------------------------------------------------------------------------------------------
-
-    def fit(self, train: Any, validation: Any = None, callback: Callback | None = None) -> BPR:
-        """Train from scratch.
-
-        Args:
-            train: `Ratings`, a scipy sparse matrix (users x items), or a table of raw ids: see
-                `torchsse.data.as_ratings`.
-            validation: of the same kinds; `metric` is taken on it and the best epoch's parameters are kept. Ids are
-                matched by raw id.
-            callback: called as ``callback(epoch, info)`` after each epoch, epoch counted from 1 and info the entry of
-                `history_`; ends the run by returning True. Inside it the model predicts with that epoch's parameters.
-
-        Returns:
-            self.
-
-        Raises:
-            DataError: no pairs, NaN. ConfigError: settings or graphs that do not fit.
-            DivergedError (a ConfigError): the learning rate was too large.
-        """
-        self._check_params()
-        ratings = _pairs(train, "train")
-        held_out = None if validation is None else _pairs(validation, "validation")
-        # by user and item: the order of the file does not matter, and threads can own ranges of users
-        both = np.unique(ratings.users.astype(np.int64) * ratings.num_items + ratings.items)
-        users, items = both // ratings.num_items, both % ratings.num_items
-        sizes = ratings.num_users, ratings.num_items
-        counts = np.bincount(users, minlength=sizes[0]), np.bincount(items, minlength=sizes[1])
-        user_law, dropped_users = table_law(
-            "user", self.user_graph, self.rho_user, ratings.user_ids, counts[0], self.swap_unseen
-        )
-        item_law, dropped_items = table_law(
-            "item", self.item_graph, self.rho_item, ratings.item_ids, counts[1], self.swap_unseen
-        )
-        self._remember(ratings, users, items)
-        self.dropped_edges_ = {"user": dropped_users, "item": dropped_items}
-        self._warm = counts[0] > 0
-        self._factors = Factors.initial(*sizes, self.factors, self.init_std, self.seed)
+    def _trainer(self, users: Codes, items: Codes, values: Any, laws: tuple[Law, Law]) -> Trainer:
         rates = self._rates()
         # who has every item has no negative, and so no sample
-        some = counts[0][users] < sizes[1]
-        trainer = self._trainer(users[some], items[some], (user_law, item_law), rates)
-        measure = None
-        if held_out is not None:
-            measured = RankingTest(self, held_out, ks=(int(self.metric.partition("@")[2]),))
-
-            def measure() -> float:
-                return float(measured.run(self._score_users)["means"][self.metric])
-
-        self.history_: list[dict[str, Any]] = []
-        self.best_epoch_, self.stopped_ = 0, None
-        outcome = run_epochs(
-            trainer,
-            epochs=self.epochs,
-            patience=self.patience,
-            measure=measure,
-            learning_rate=rates.learning_rate,
-            callback=callback,
-            checkpoint=self._checkpoint(ratings, (users, items), held_out, (user_law, item_law)),
-            history=self.history_,
-            name=f"validation_{self.metric}",
-            train_name="train_loss",
-            higher=True,
-            every=self.validate_every,
-        )
-        self.best_epoch_, self.stopped_ = outcome.best_epoch, outcome.stopped
-        return self
-
-    def _trainer(self, users: Codes, items: Codes, laws: tuple[Law, Law], rates: RankingRates) -> Trainer:
+        some = np.diff(self._indptr)[users] < len(self._factors.Q)
+        users, items = users[some], items[some]
         if self.backend == "torch" or (self.backend == "auto" and str(self.device) != "cpu"):
             from torchsse.recsys.torch_bpr import TorchBPRTrainer
 
@@ -243,9 +168,8 @@ class BPR(Recommender):
         return BPRKernelTrainer(self._factors, pairs_of(users, items), seen, *views, rates, self.num_threads)
 
     def _rates(self) -> RankingRates:
-        rate, decay = self.learning_rate, self.learning_rate_decay
         return RankingRates(
-            learning_rate=lambda epoch: float(rate * decay**epoch),
+            learning_rate=self._rate,
             p0_user=float(self.p0_user),
             p0_item=float(self.p0_item),
             swap_negatives=bool(self.swap_negatives),
@@ -257,57 +181,3 @@ class BPR(Recommender):
             biases=bool(self.biases),
             seed=int(self.seed),
         )
-
-    def _checkpoint(self, ratings: Ratings, arrays: Any, held_out: Ratings | None, laws: Any) -> Checkpoint | None:
-        if self.checkpoint is None:
-            return None
-        apart = {"user_graph", "item_graph", "checkpoint", "checkpoint_seconds"}
-        words = {k: v for k, v in self.get_params().items() if k not in apart}
-        extra = [] if held_out is None else [held_out.users, held_out.items]
-        for law in laws:
-            graph = getattr(law, "graph", None)
-            if graph is not None:
-                extra += [graph.indptr, graph.indices, *([] if graph.weights is None else [graph.weights])]
-        ids = [ratings.user_ids.ids.tolist(), ratings.item_ids.ids.tolist()]
-        return Checkpoint(self.checkpoint, fingerprint(words, ids, *arrays, *extra), self.checkpoint_seconds)
-
-    # prediction -------------------------------------------------------------------------------------------------
-
-    def _score_pairs(self, users: Codes, items: Codes) -> Floats:
-        everything = np.ones(len(self.item_ids), dtype=bool)
-        scores = self._factors.score(users, items, self._warm, everything, 0.0, True)
-        return scores
-
-    def _score_users(self, users: Codes) -> Floats:
-        scores = self._factors.products(users)
-        scores[~self._warm[users]] = 0.0
-        if self.biases:
-            scores += self._factors.bi
-        return scores
-
-    def evaluate(self, test: Any, ks: Sequence[int] = (1, 5, 10), exclude_seen: bool = True) -> dict[str, Any]:
-        """Ranking metrics on held-out pairs, over all items: see `torchsse.recsys.ranking.evaluate_ranking`."""
-        self._check_fitted()
-        return evaluate_ranking(self, _pairs(test, "test"), ks=ks, exclude_seen=exclude_seen)
-
-    # files ------------------------------------------------------------------------------------------------------
-
-    def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        facts = {
-            "best_epoch": self.best_epoch_, "stopped": self.stopped_, "history": self.history_,
-            "dropped_edges": self.dropped_edges_,
-        }  # fmt: skip
-        return facts, {**self._factors.arrays(factors=self.factors), "warm_users": self._warm}
-
-    def _restore(self, facts: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
-        self.best_epoch_, self.stopped_ = facts["best_epoch"], facts["stopped"]
-        self.history_, self.dropped_edges_ = facts["history"], facts["dropped_edges"]
-        self._warm = arrays["warm_users"].astype(bool)
-        self._factors = Factors.from_arrays(arrays)
-
-
-def _pairs(data: Any, what: str) -> Ratings:
-    ratings = as_ratings(data)
-    if not len(ratings):
-        raise DataError(f"{what}: expected at least one (user, item) pair, got none")
-    return ratings

@@ -17,7 +17,7 @@ from torchsse.transition import Law, build_law
 if TYPE_CHECKING:
     from torchsse.data import IdMap
 
-__all__ = ["check_graph_words", "table_graph", "table_law"]
+__all__ = ["check_graph_words", "fitted_graphs", "table_graph", "table_law"]
 
 log = logging.getLogger("torchsse.recsys")
 
@@ -27,10 +27,20 @@ def check_graph_words(table: str, graph: object, rho: object) -> None:
     if graph is not None and rho is None:
         raise ConfigError(f"{table}_graph needs rho_{table}, how much likelier a neighbour is drawn (1 .. inf)")
     if graph is None and rho is not None:
-        raise ConfigError(f"rho_{table} = {rho!r} needs {table}_graph (graphs are not stored with a saved model)")
+        raise ConfigError(f"rho_{table} = {rho!r} needs {table}_graph")
 
 
-def table_graph(table: str, graph: Any, ids: IdMap) -> tuple[Graph | None, int]:
+def fitted_graphs(model: Any, user_ids: IdMap, item_ids: IdMap) -> dict[str, Graph]:
+    """The graphs of an estimator's words over the rows of train, by "user" and "item", to be saved with it."""
+    found = {}
+    for table, ids in (("user", user_ids), ("item", item_ids)):
+        graph, _ = table_graph(table, getattr(model, f"{table}_graph", None), ids, quiet=True)
+        if graph is not None:
+            found[table] = graph
+    return found
+
+
+def table_graph(table: str, graph: Any, ids: IdMap, *, quiet: bool = False) -> tuple[Graph | None, int]:
     """The graph of one table, and how many edges named unknown ids.
 
     Args:
@@ -38,6 +48,7 @@ def table_graph(table: str, graph: Any, ids: IdMap) -> tuple[Graph | None, int]:
         graph: None, a `Graph` over the codes of `ids`, or what `torchsse.data.as_edges` takes: an `EdgeTable` of raw
             ids, a file, a tuple of columns.
         ids: the rows of the table.
+        quiet: say nothing about dropped edges.
 
     Raises:
         ConfigError: a graph of another size. DataError: no edges can be read from it.
@@ -45,9 +56,9 @@ def table_graph(table: str, graph: Any, ids: IdMap) -> tuple[Graph | None, int]:
     dropped = 0
     if graph is not None and not isinstance(graph, Graph):
         src, dst, weight, dropped = as_edges(graph).resolve(ids)
-        if dropped:
+        if dropped and not quiet:
             log.info("%s_graph: %d edges name ids outside the train set and are dropped", table, dropped)
-        if not len(src):
+        if not len(src) and not quiet:
             warnings.warn(
                 f"{table}_graph: none of its {dropped} edges joins two {table}s of the train set",
                 TorchsseWarning,

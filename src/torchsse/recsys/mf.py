@@ -13,10 +13,10 @@ from torchsse.recsys.explicit import ExplicitRecommender
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.kernels.draw import swaps
-from torchsse.recsys.params import check_choice, check_number, check_sgd_words
+from torchsse.recsys.params import check_backend_words, check_choice, check_number, check_sgd_words
 from torchsse.recsys.schedules import SCHEDULES, p0_by_frequency, p0_factor
 from torchsse.recsys.sgd import KernelTrainer, Rates, examples_of
-from torchsse.recsys.training import Callback, Checkpoint, Trainer, fingerprint, run_epochs
+from torchsse.recsys.training import Callback, Checkpoint, Trainer, checkpoint_for, run_epochs
 
 __all__ = ["MatrixFactorization"]
 
@@ -131,6 +131,7 @@ class MatrixFactorization(ExplicitRecommender):
 
     def _check_params(self) -> None:
         check_sgd_words(self)
+        check_backend_words(self)
         if self.init_std is not None:
             check_number("init_std", self.init_std, 0.0)
         check_number("p0_power", self.p0_power, -10.0, 10.0)
@@ -206,7 +207,7 @@ class MatrixFactorization(ExplicitRecommender):
             measure=self._rmse_on(held_out),
             learning_rate=rates.learning_rate,
             callback=callback,
-            checkpoint=self._checkpoint(ratings, (users, items, values), held_out, (user_law, item_law)),
+            checkpoint=self._checkpoint((users, items, values), held_out, (user_law, item_law)),
             history=self.history_,
         )
         self.best_epoch_, self.stopped_ = outcome.best_epoch, outcome.stopped
@@ -234,15 +235,6 @@ class MatrixFactorization(ExplicitRecommender):
             seed=int(self.seed),
         )
 
-    def _checkpoint(self, ratings: Ratings, arrays: Any, held_out: Ratings | None, laws: Any) -> Checkpoint | None:
-        if self.checkpoint is None:
-            return None
-        apart = {"user_graph", "item_graph", "checkpoint", "checkpoint_seconds"}
-        words = {k: v for k, v in self.get_params().items() if k not in apart}
-        extra = [] if held_out is None else [held_out.users, held_out.items, held_out.values]
-        for law in laws:
-            graph = getattr(law, "graph", None)
-            if graph is not None:
-                extra += [graph.indptr, graph.indices, *([] if graph.weights is None else [graph.weights])]
-        ids = [ratings.user_ids.ids.tolist(), ratings.item_ids.ids.tolist()]
-        return Checkpoint(self.checkpoint, fingerprint(words, ids, *arrays, *extra), self.checkpoint_seconds)
+    def _checkpoint(self, arrays: Any, held_out: Ratings | None, laws: Any) -> Checkpoint | None:
+        checked = [] if held_out is None else [*self._codes_of(held_out), held_out.values]
+        return checkpoint_for(self, arrays, checked, laws)

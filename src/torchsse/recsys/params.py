@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from torchsse.errors import ConfigError
 
-__all__ = ["Params", "check_choice", "check_integer", "check_number", "check_sgd_words"]
+__all__ = ["Params", "check_backend_words", "check_choice", "check_integer", "check_number", "check_sgd_words"]
 
 Self = TypeVar("Self", bound="Params")
 
@@ -42,7 +42,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 def check_sgd_words(model: Any) -> None:
     """The words that every estimator trained by SGD has; `ConfigError` for one out of its range."""
-    for name in ("factors", "epochs", "num_threads", "batch_size"):
+    for name in ("factors", "epochs", "num_threads"):
         check_integer(name, getattr(model, name), 1)
     check_integer("seed", model.seed, 0)
     if model.patience is not None:
@@ -51,11 +51,16 @@ def check_sgd_words(model: Any) -> None:
         check_number(name, getattr(model, name), 0.0, open_low=True)
     for name in ("weight_decay", "checkpoint_seconds"):
         check_number(name, getattr(model, name), 0.0)
-    if model.bias_weight_decay is not None:
-        check_number("bias_weight_decay", model.bias_weight_decay, 0.0)
     check_number("dropout", model.dropout, 0.0, 1.0, open_high=True)
     for name in ("p0_user", "p0_item"):
         check_number(name, getattr(model, name), 0.0, 1.0)
+
+
+def check_backend_words(model: Any) -> None:
+    """The words of those that train through torch as well, and have biases."""
+    check_integer("batch_size", model.batch_size, 1)
+    if model.bias_weight_decay is not None:
+        check_number("bias_weight_decay", model.bias_weight_decay, 0.0)
     check_choice("backend", model.backend, ("auto", "kernel", "torch"))
     if model.backend == "kernel" and str(model.device) != "cpu":
         raise ConfigError(f"backend='kernel' runs on device 'cpu', got device {model.device!r}")

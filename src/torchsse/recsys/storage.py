@@ -1,8 +1,8 @@
 """Models on disk: JSON and safetensors, nothing executable, one atomic commit.
 
-A directory holds ``model.json`` and files named after their own hash. New files are written beside the old ones, then
-``model.json`` is exchanged in one rename, then what it no longer names is removed: a reader or a power cut sees the
-old model or the new one.
+A directory holds ``model.json``, files named after their own hash, and graphs as directories named likewise. New files
+are written beside the old ones, then ``model.json`` is exchanged in one rename, then what it no longer names is
+removed: a reader or a power cut sees the old model or the new one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +21,41 @@ import numpy as np
 import numpy.typing as npt
 
 from torchsse.errors import ConfigError, CorruptFileError
+from torchsse.graph import Graph
+from torchsse.recsys.graph_files import NAME, read_graph, write_graph
 
-__all__ = ["MANIFEST", "SCHEMA", "read", "write"]
+__all__ = ["MANIFEST", "SCHEMA", "Arrays", "check_free", "read", "write"]
 
 MANIFEST = "model.json"
 FORMAT = "torchsse-model"
 SCHEMA = 1
-_OURS = re.compile(r"(arrays-[0-9a-f]{16}\.safetensors|ids-[0-9a-f]{16}\.json|\.new-[0-9a-f]{32})\Z")
+_OURS = re.compile(rf"(arrays-[0-9a-f]{{16}}\.safetensors|ids-[0-9a-f]{{16}}\.json|\.new-[0-9a-f]{{32}}|{NAME})\Z")
+_GRAPH = "_graph"
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
+def check_free(directory: str | os.PathLike[str]) -> None:
+    """`ConfigError` unless a model may be written to `directory`: new, empty, or with a model of ours in it."""
+    root = Path(directory)
+    if root.exists() and not root.is_dir():
+        raise ConfigError(f"{root}: expected a directory to save a model in, found a file")
+    if root.is_dir() and not (root / MANIFEST).exists():
+        foreign = sorted(p.name for p in root.iterdir() if not _OURS.match(p.name))
+        if foreign:
+            raise ConfigError(f"{root}: expected an empty directory or an earlier model, found {foreign[0]!r} in it")
+
+
 def write(
-    directory: str | os.PathLike[str], facts: dict[str, Any], arrays: Arrays, ids: Any, *, sync: bool = True
+    directory: str | os.PathLike[str],
+    facts: dict[str, Any],
+    arrays: Arrays,
+    ids: Any,
+    *,
+    graphs: Mapping[str, Graph] | None = None,
+    sync: bool = True,
 ) -> None:
-    """Write a model: `facts` and `ids` (JSON values without NaN), `arrays` by name.
+    """Write a model: `facts` and `ids` (JSON values without NaN), `arrays` by name, `graphs` by "user" and "item".
 
     `sync` waits for the disk, so that a power cut cannot lose it; without, a killed process still leaves a whole model.
 
@@ -43,12 +65,7 @@ def write(
     import safetensors.numpy
 
     root = Path(directory)
-    if root.exists() and not root.is_dir():
-        raise ConfigError(f"{root}: expected a directory to save a model in, found a file")
-    if root.is_dir() and not (root / MANIFEST).exists():
-        foreign = sorted(p.name for p in root.iterdir() if not _OURS.match(p.name))
-        if foreign:
-            raise ConfigError(f"{root}: expected an empty directory or an earlier model, found {foreign[0]!r} in it")
+    check_free(root)
     root.mkdir(parents=True, exist_ok=True)
     files = {}
     contents = {
@@ -60,17 +77,22 @@ def write(
         name = f"{role}-{digest[:16]}.{suffix}"
         _replace(root, name, content, sync)
         files[role] = {"name": name, "sha256": digest, "bytes": len(content)}
+    for side, graph in (graphs or {}).items():
+        files[side + _GRAPH] = write_graph(root, side + _GRAPH, graph)
     manifest = {"format": FORMAT, "schema": SCHEMA, **facts, "files": files}
     manifest["sha256"] = hashlib.sha256(_json(manifest)).hexdigest()
     _replace(root, MANIFEST, _json(manifest, indent=1), sync)
     kept = {entry["name"] for entry in files.values()}
     for path in root.iterdir():
         if _OURS.match(path.name) and path.name not in kept:
-            path.unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def read(directory: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Arrays, Any]:
-    """Read what `write` wrote and check every byte: (facts, arrays, ids).
+    """Read what `write` wrote and check every byte: (facts, arrays, ids); the graphs by side in ``facts["graphs"]``.
 
     Raises:
         CorruptFileError: no model there, a damaged or missing file, another format or schema, or not a `kind`.
@@ -80,7 +102,8 @@ def read(directory: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], 
 
     root = Path(directory)
     try:
-        manifest = json.loads((root / MANIFEST).read_bytes())
+        raw = (root / MANIFEST).read_bytes()
+        manifest = json.loads(raw)
     except FileNotFoundError:
         raise CorruptFileError(f"{root}: expected a saved model, found no {MANIFEST}") from None
     except (OSError, ValueError) as error:
@@ -92,11 +115,16 @@ def read(directory: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], 
             f"{root / MANIFEST}: expected schema {SCHEMA}, got {manifest.get('schema')!r}; written by another version"
         )
     claimed = manifest.pop("sha256", None)
-    if claimed != hashlib.sha256(_json(manifest)).hexdigest():
+    whole = {**manifest, "sha256": claimed}
+    if claimed != hashlib.sha256(_json(manifest)).hexdigest() or raw != _json(whole, indent=1):
         raise CorruptFileError(f"{root / MANIFEST}: does not match its checksum; it was changed or damaged")
     if manifest.get("estimator") != kind:
         raise CorruptFileError(f"{root}: expected a saved {kind}, got {manifest.get('estimator')!r}")
-    content = {role: _checked(root, entry) for role, entry in manifest.pop("files").items()}
+    files = manifest.pop("files")
+    manifest["graphs"] = {
+        role.removesuffix(_GRAPH): read_graph(root, files.pop(role)) for role in sorted(files) if role.endswith(_GRAPH)
+    }
+    content = {role: _checked(root, entry) for role, entry in files.items()}
     try:
         return manifest, safetensors.numpy.load(content["arrays"]), json.loads(content["ids"])
     except (safetensors.SafetensorError, ValueError, KeyError) as error:

@@ -7,17 +7,21 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from torchsse.errors import ConfigError
+from torchsse.graph import Graph
 from torchsse.recsys import storage
 from torchsse.recsys.factors import Factors
 
-__all__ = ["Callback", "Checkpoint", "DivergedError", "Outcome", "Trainer", "fingerprint", "run_epochs"]
+__all__ = [
+    "Callback", "Checkpoint", "DivergedError", "Outcome", "Trainer",
+    "best_of", "checkpoint_for", "fingerprint", "run_epochs",
+]  # fmt: skip
 
 Callback = Callable[[int, dict[str, Any]], bool | None]
 
@@ -60,9 +64,14 @@ class Checkpoint:
         self.directory, self.mark, self.seconds = directory, mark, seconds
         self._last = -math.inf
 
-    def load(self) -> tuple[dict[str, Any], Factors, Factors | None] | None:
-        """(progress, factors, best factors) or None if there is nothing yet."""
+    def read(self) -> tuple[dict[str, Any], storage.Arrays] | None:
+        """(progress, arrays) or None if there is nothing yet.
+
+        Raises:
+            ConfigError: another run's, or a directory that holds something else. CorruptFileError: damaged.
+        """
         if not os.path.exists(os.path.join(self.directory, storage.MANIFEST)):
+            storage.check_free(self.directory)
             return None
         document, arrays, _ = storage.read(self.directory, self.KIND)
         if document["mark"] != self.mark:
@@ -70,18 +79,60 @@ class Checkpoint:
                 f"checkpoint {os.fspath(self.directory)}: belongs to a run with other settings or data; "
                 "remove it or name another directory"
             )
-        best = Factors.from_arrays(arrays, "best_") if "best_P" in arrays else None
-        return document["progress"], Factors.from_arrays(arrays), best
+        return document["progress"], arrays
 
-    def save(self, progress: dict[str, Any], factors: Factors, best: Factors | None, *, force: bool = False) -> None:
+    def load(self) -> tuple[dict[str, Any], Factors, Factors | None] | None:
+        """(progress, factors, best factors) or None if there is nothing yet."""
+        found = self.read()
+        if found is None:
+            return None
+        progress, arrays = found
+        return progress, Factors.from_arrays(arrays), best_of(arrays)
+
+    def write(self, progress: dict[str, Any], arrays: storage.Arrays, *, force: bool = False) -> None:
+        """Replace the state, unless the last one is younger than `seconds` and `force` is not set."""
         now = time.monotonic()
         if not force and now - self._last < self.seconds:
             return
-        arrays = {**factors.arrays(), **(best.arrays("best_") if best is not None else {})}
         facts = {"estimator": self.KIND, "mark": self.mark, "progress": progress}
         # a rename survives SIGKILL; waiting for the disk after each epoch would cost more than the epoch
         storage.write(self.directory, facts, arrays, None, sync=False)
         self._last = now
+
+    def save(self, progress: dict[str, Any], factors: Factors, best: Factors | None, *, force: bool = False) -> None:
+        """`write` for factors."""
+        best_arrays = best.arrays("best_") if best is not None else {}
+        self.write(progress, {**factors.arrays(), **best_arrays}, force=force)
+
+
+def best_of(arrays: storage.Arrays) -> Factors | None:
+    """The best factors so far that a checkpoint holds beside the last ones, or None."""
+    return Factors.from_arrays(arrays, "best_") if "best_P" in arrays else None
+
+
+def checkpoint_for(
+    model: Any, train: Sequence[Any], held_out: Sequence[Any], graphs: Sequence[Any], free: Sequence[str] = ()
+) -> Checkpoint | None:
+    """The checkpoint of an estimator's run, None without the word `checkpoint`.
+
+    Args:
+        model: an estimator that knows its ids; has the words `checkpoint` and `checkpoint_seconds`.
+        train: arrays that say what it trains on.
+        held_out: the same of the validation data, empty without.
+        graphs: `Graph`, laws that may hold one, or None.
+        free: words that the result does not depend on: they may change when the run goes on.
+    """
+    if model.checkpoint is None:
+        return None
+    apart = {"user_graph", "item_graph", "checkpoint", "checkpoint_seconds", *free}
+    words = {k: v for k, v in model.get_params().items() if k not in apart}
+    ids = [model.user_ids.ids.tolist(), model.item_ids.ids.tolist()]
+    edges: list[Any] = []
+    for found in graphs:
+        graph = getattr(found, "graph", found)
+        if isinstance(graph, Graph):
+            edges += [graph.indptr, graph.indices, *([] if graph.weights is None else [graph.weights])]
+    return Checkpoint(model.checkpoint, fingerprint(words, ids, *train, *held_out, *edges), model.checkpoint_seconds)
 
 
 def fingerprint(*parts: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from torchsse.report.tables import caption, markdown_further, markdown_table
 from torchsse.report.verdict import remarks, verdict
 
-__all__ = ["markdown_page"]
+__all__ = ["markdown_page", "provenance_lines"]
 
 
 def markdown_page(document: dict[str, Any], figures: list[Path]) -> str:
@@ -21,11 +21,12 @@ def markdown_page(document: dict[str, Any], figures: list[Path]) -> str:
     notes = remarks(document)
     if notes:
         parts.append("\n".join(["## Remarks", "", *(f"- {note}" for note in notes)]))
-    parts.append("\n".join(["## Provenance", "", *(f"- {line}" for line in _provenance(document["provenance"]))]))
+    parts.append("\n".join(["## Provenance", "", *(f"- {line}" for line in provenance_lines(document["provenance"]))]))
     return "\n\n".join(parts) + "\n"
 
 
-def _provenance(origin: dict[str, Any]) -> list[str]:
+def provenance_lines(origin: dict[str, Any]) -> list[str]:
+    """Where the results come from: code, versions, machine, data, times."""
     lines = []
     commit = origin.get("git_commit")
     if origin.get("torchsse"):

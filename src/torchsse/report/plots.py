@@ -59,11 +59,11 @@ def curves_figure(document: dict[str, Any]) -> Figure | None:
     # close up, shares need one more digit than RMSE, so the labels of the second axis more room
     gap = 0.36 if higher_is_better(metric) else 0.28
     whole, close = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1, 1.15], "wspace": gap})
-    trained = f"train_{metric}" in records[0]["curve"]
+    trained = any(f"train_{metric}" in record["curve"] for record in records)
     for record in records:
         (epochs, values), (colour, dashes) = _curve(record), _style(record["arm"])
         whole.plot(epochs, values, color=colour, ls=dashes, lw=1.3)
-        if trained:
+        if f"train_{metric}" in record["curve"]:
             whole.plot(epochs, record["curve"][f"train_{metric}"], color=colour, ls=":", lw=1.1)
         close.plot(epochs, values, color=colour, ls=dashes, lw=1.5)
         best = values.index(_best(record))

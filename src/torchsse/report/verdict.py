@@ -20,7 +20,7 @@ def verdict(document: dict[str, Any]) -> str:
     records = primary(document["results"])
     baseline, others = baseline_of(records), compared(records)
     metric = label(baseline["metric"])
-    sse = [record for record in others if record["arm"].startswith("sse")]
+    sse = [record for record in others if "sse" in record["arm"]]
     if not sse:
         return "No SSE arm was run, so there is no answer about SSE."
     leader = max(sse, key=gain)

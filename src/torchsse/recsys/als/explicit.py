@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torchsse.recsys.als.spread import Doubles
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.kernels.mf import padded
+from torchsse.recsys.storage import Arrays
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
@@ -79,6 +80,15 @@ class BiasedTables:
             rows[:, : self.rank] = table[:, : self.rank]
             if self.biases:
                 bias[:] = table[:, self.rank]
+
+    def state(self) -> Arrays:
+        """Both tables by name."""
+        return {"users": self.tables[0], "items": self.tables[1]}
+
+    def restore(self, state: Arrays) -> None:
+        """Take over what `state` gave."""
+        for table, name in zip(self.tables, ("users", "items")):
+            np.copyto(table, state[name])
 
     def factors(self) -> Factors:
         """New float32 factors."""

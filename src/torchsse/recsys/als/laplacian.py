@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -12,14 +13,15 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from torchsse.recsys.als.explicit import BiasedTables, ratings_matrix
-from torchsse.recsys.als.loop import AlternatingWords, run_sweeps
+from torchsse.recsys.als.loop import FREE_WORDS, AlternatingWords, run_sweeps
 from torchsse.recsys.als.solve import balanced
 from torchsse.recsys.als.spread import Doubles
 from torchsse.recsys.explicit import ExplicitRecommender
 from torchsse.recsys.graphs import table_graph
 from torchsse.recsys.kernels import als
 from torchsse.recsys.params import check_number
-from torchsse.recsys.training import Callback
+from torchsse.recsys.storage import Arrays
+from torchsse.recsys.training import Callback, checkpoint_for
 
 __all__ = ["GraphALS", "GraphSweeper", "laplacian"]
 
@@ -58,6 +60,9 @@ class GraphALS(AlternatingWords, ExplicitRecommender):
         per_example: weigh a row's L2 by its examples.
         bias_regularization: None: a quarter of `regularization`.
         init_std: standard deviation of the initial factors.
+        checkpoint: a directory where the run is kept after every sweep. `fit` with the same settings and data goes on
+            from there; the result equals that of an uninterrupted run to the bit, whatever `num_threads`.
+        checkpoint_seconds: write at most this often. 0: every sweep.
 
     Attributes, once fitted:
         history_: one dict per sweep: ``epoch`` (from 1), ``train_rmse``, ``objective``, ``validation_rmse`` if there is
@@ -96,6 +101,8 @@ class GraphALS(AlternatingWords, ExplicitRecommender):
         per_example: bool = True,
         bias_regularization: float | None = None,
         init_std: float = 0.1,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 0.0,
     ) -> None:
         self.factors, self.epochs = factors, epochs
         self.regularization, self.bias_regularization = regularization, bias_regularization
@@ -103,6 +110,7 @@ class GraphALS(AlternatingWords, ExplicitRecommender):
         self.user_graph, self.item_graph = user_graph, item_graph
         self.patience, self.num_threads, self.seed = patience, num_threads, seed
         self.cg_steps, self.init_std = cg_steps, init_std
+        self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
         self._check_params()
 
     def _check_params(self) -> None:
@@ -136,7 +144,10 @@ class GraphALS(AlternatingWords, ExplicitRecommender):
             self.num_threads,
             self._factors,
         )
-        run_sweeps(self, sweeper, self._rmse_on(held_out), "validation_rmse", callback)
+        checked = [] if held_out is None else [*self._codes_of(held_out), held_out.values]
+        examples = [ones.indptr, ones.indices, targets.data]
+        checkpoint = checkpoint_for(self, examples, checked, (users, items), FREE_WORDS)
+        run_sweeps(self, sweeper, self._rmse_on(held_out), "validation_rmse", callback, checkpoint)
         return self
 
 
@@ -208,6 +219,13 @@ class GraphSweeper:
             "train_rmse": math.sqrt(max(squares, 0.0) / self._ones[0].nnz),
             "objective": squares + items + users,
         }
+
+    def state(self) -> Arrays:
+        return self._tables.state()
+
+    def restore(self, state: Arrays) -> None:
+        self._tables.restore(state)
+        self._tables.copy_to(self._out)
 
     def _penalty(self, side: int) -> float:
         X = self._tables.tables[side]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,12 +16,13 @@ from torchsse.recsys.als.spread import Spread, spread
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.params import check_choice, check_integer, check_number
-from torchsse.recsys.training import Callback
+from torchsse.recsys.storage import Arrays
+from torchsse.recsys.training import Callback, Checkpoint, best_of
 
 if TYPE_CHECKING:
     from torchsse.data import IdMap
 
-__all__ = ["AlternatingWords", "SwapWords", "Sweeper", "run_sweeps"]
+__all__ = ["FREE_WORDS", "AlternatingWords", "SwapWords", "Sweeper", "run_sweeps"]
 
 
 class Sweeper(Protocol):
@@ -28,6 +30,16 @@ class Sweeper(Protocol):
 
     def sweep(self) -> dict[str, float]:
         """One sweep over both tables; facts for the history."""
+
+    def state(self) -> Arrays:
+        """All that a sweep starts from, by name."""
+
+    def restore(self, state: Arrays) -> None:
+        """Go on from what `state` gave."""
+
+
+#: Words that the result of alternating least squares does not depend on.
+FREE_WORDS = ("num_threads", "max_entries")
 
 
 class AlternatingWords:
@@ -40,6 +52,8 @@ class AlternatingWords:
     seed: int
     cg_steps: int
     init_std: float
+    checkpoint: str | os.PathLike[str] | None
+    checkpoint_seconds: float
     history_: list[dict[str, Any]]
     best_epoch_: int
     stopped_: str | None
@@ -53,6 +67,7 @@ class AlternatingWords:
         if self.patience is not None:
             check_integer("patience", self.patience, 1)
         check_number("init_std", self.init_std, 0.0, open_low=True)
+        check_number("checkpoint_seconds", self.checkpoint_seconds, 0.0)
 
 
 class SwapWords(AlternatingWords):
@@ -93,6 +108,7 @@ def run_sweeps(
     measure: Callable[[], float] | None,
     name: str,
     callback: Callback | None,
+    checkpoint: Checkpoint | None,
     *,
     higher: bool = False,
 ) -> None:
@@ -104,10 +120,20 @@ def run_sweeps(
         measure: the validation metric, or None.
         name: what it is called in the history.
         callback: as for `fit`.
+        checkpoint: where the run is kept after every sweep, and goes on from.
         higher: larger values of `measure` are better.
     """
-    best, best_value = None, math.inf
-    for epoch in range(1, model.epochs + 1):
+    best: Factors | None = None
+    best_value, done = math.inf, 0
+    found = checkpoint.read() if checkpoint is not None else None
+    if found is not None:
+        progress, arrays = found
+        sweeper.restore(arrays)
+        best = best_of(arrays)
+        done, model.best_epoch_, model.stopped_ = progress["epoch"], progress["best_epoch"], progress["stopped"]
+        best_value = math.inf if progress["best_value"] is None else progress["best_value"]
+        model.history_.extend(progress["history"])
+    for epoch in range(done + 1, model.epochs + 1 if model.stopped_ is None else done + 1):
         began = time.perf_counter()
         facts = sweeper.sweep()
         info: dict[str, Any] = {"epoch": epoch, **facts, "seconds": time.perf_counter() - began}
@@ -123,6 +149,13 @@ def run_sweeps(
         model.history_.append(info)
         if callback is not None and callback(epoch, info):
             model.stopped_ = model.stopped_ or "callback"
+        if checkpoint is not None:
+            progress = {
+                "epoch": epoch, "best_epoch": model.best_epoch_, "history": model.history_, "stopped": model.stopped_,
+                "best_value": best_value if math.isfinite(best_value) else None,
+            }  # fmt: skip
+            arrays = {**sweeper.state(), **(best.arrays("best_") if best is not None else {})}
+            checkpoint.write(progress, arrays, force=model.stopped_ is not None or epoch == model.epochs)
         if model.stopped_ is not None:
             break
     if best is not None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from torchsse.recsys.als.explicit import BiasedTables, ratings_matrix
-from torchsse.recsys.als.loop import SwapWords, run_sweeps
+from torchsse.recsys.als.loop import FREE_WORDS, SwapWords, run_sweeps
 from torchsse.recsys.als.propagate import MAX_ENTRIES, Propagated, propagate
 from torchsse.recsys.als.solve import Penalty, Solver
 from torchsse.recsys.als.spread import Doubles
 from torchsse.recsys.explicit import ExplicitRecommender
 from torchsse.recsys.params import check_number
-from torchsse.recsys.training import Callback
+from torchsse.recsys.storage import Arrays
+from torchsse.recsys.training import Callback, checkpoint_for
 
 __all__ = ["MarginalizedMF", "MarginalizedSweeper"]
 
@@ -56,6 +58,10 @@ class MarginalizedMF(SwapWords, ExplicitRecommender):
         init_std: standard deviation of the initial factors.
         max_entries: of the filled-in examples, up to which they are kept in memory, 20 bytes each and twice; beyond,
             their rows are computed anew in every sweep, in blocks: the same result, slower.
+        checkpoint: a directory where the run is kept after every sweep. `fit` with the same settings and data goes on
+            from there; the result equals that of an uninterrupted run to the bit, whatever `num_threads` and
+            `max_entries`.
+        checkpoint_seconds: write at most this often. 0: every sweep.
 
     Attributes, once fitted:
         history_: one dict per sweep: ``epoch`` (from 1), ``train_rmse`` (root of the expected squared error under
@@ -100,6 +106,8 @@ class MarginalizedMF(SwapWords, ExplicitRecommender):
         bias_regularization: float | None = None,
         init_std: float = 0.1,
         max_entries: int = MAX_ENTRIES,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 0.0,
     ) -> None:
         self.factors, self.epochs = factors, epochs
         self.regularization, self.bias_regularization, self.biases = regularization, bias_regularization, biases
@@ -108,6 +116,7 @@ class MarginalizedMF(SwapWords, ExplicitRecommender):
         self.rho_user, self.rho_item, self.swap_unseen = rho_user, rho_item, swap_unseen
         self.patience, self.num_threads, self.seed = patience, num_threads, seed
         self.solver, self.cg_steps, self.init_std, self.max_entries = solver, cg_steps, init_std, max_entries
+        self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
         self._check_params()
 
     def _check_params(self) -> None:
@@ -147,7 +156,10 @@ class MarginalizedMF(SwapWords, ExplicitRecommender):
         columns = np.r_[np.full(self.factors, float(self.regularization)), np.full(int(bool(self.biases)), float(bias))]
         solver = Solver(self.solver, self.cg_steps, "float64", self.num_threads)
         sweeper = MarginalizedSweeper(data, tables, solver, counts, columns, ones, targets, self._factors)
-        run_sweeps(self, sweeper, self._rmse_on(held_out), "validation_rmse", callback)
+        checked = [] if held_out is None else [*self._codes_of(held_out), held_out.values]
+        examples = [ones.indptr, ones.indices, targets.data, *laws[0].arrays(), *laws[1].arrays()]
+        checkpoint = checkpoint_for(self, examples, checked, (), FREE_WORDS)
+        run_sweeps(self, sweeper, self._rmse_on(held_out), "validation_rmse", callback, checkpoint)
         return self
 
     def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -209,3 +221,10 @@ class MarginalizedSweeper:
         )
         expected = total - items + self._constant
         return {"train_rmse": math.sqrt(max(expected, 0.0) / self._size), "objective": expected + items + users}
+
+    def state(self) -> Arrays:
+        return self._tables.state()
+
+    def restore(self, state: Arrays) -> None:
+        self._tables.restore(state)
+        self._tables.copy_to(self._out)

@@ -77,10 +77,20 @@ class Propagated:
                 if self.entries > max_entries:
                     kept = None
         self._kept = kept
+        if kept is not None:
+            del self._examples, self._transposed  # needed only to compute them again
 
     @property
     def kept(self) -> bool:
         return self._kept is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that T takes, or what it is computed from."""
+        if self._kept is None:
+            made_of = self._examples, self._transposed, self.columns.sparse
+            return sum(m.data.nbytes + m.indices.nbytes + m.indptr.nbytes for m in made_of)
+        return sum(array.nbytes for b in self._kept for array in (b.indptr, b.indices, b.t, b.s))
 
     def blocks(self) -> Iterator[Block]:
         """T block by block, from row 0 on."""

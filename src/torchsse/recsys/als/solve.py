@@ -71,14 +71,17 @@ class Solver:
         """
         kind = np.dtype(self.dtype)
         width = Z.shape[1]
-        active = data.columns.active.astype(kind)
-        shared = np.zeros((width, width), kind)
-        base = shared if penalty.base is None else np.ascontiguousarray(penalty.base, kind)
-        G1 = np.ascontiguousarray((Z.T * active) @ Z) if data.dense_c.v.any() else shared
-        Gw = np.ascontiguousarray((Z.T * data.dense_c.w.astype(kind)) @ Z) if data.dense_c.w.any() else shared
+        present = data.columns.active.astype(kind)
+        nothing = np.zeros((width, width), kind)
+        base = nothing if penalty.base is None else np.ascontiguousarray(penalty.base, kind)
+        shared = not data.dense_c.v.any()
+        G1 = nothing if shared else np.ascontiguousarray((Z.T * present) @ Z)
+        active = base
+        if data.dense_c.w.any():
+            active = np.ascontiguousarray(base + (Z.T * data.dense_c.w.astype(kind)) @ Z)
         arguments = (
-            Z, base, Gw, G1, data.rows.active.astype(kind), data.dense_c.v.astype(kind), penalty.rows.astype(kind),
-            penalty.columns.astype(kind), self._dense_targets(data, Z, offset),
+            Z, base, active, G1, data.rows.active.astype(kind), data.dense_c.v.astype(kind), penalty.rows.astype(kind),
+            penalty.columns.astype(kind), self._dense_targets(data, Z, offset), data.dense_cr.v.astype(kind), shared,
         )  # fmt: skip
         values = np.zeros(len(X))
         kernel = (als.cholesky if self.name == "cholesky" else als.conjugate_gradients)(self.dtype)
@@ -91,7 +94,9 @@ class Solver:
                 def run(part: tuple[int, int], block: Block = block, entries: Any = entries) -> int:
                     return int(kernel(*entries, *arguments, X, values, block.first, *part, self.steps))
 
-                parts = list(pairwise(balanced(block.indptr, self.num_threads)))
+                # more parts than threads: one that is held up leaves the rest to the others
+                cuts = balanced(block.indptr, 1 if self.num_threads == 1 else 8 * self.num_threads)
+                parts = list(pairwise(cuts))
                 failed = max(pool.map(run, parts) if len(parts) > 1 else map(run, parts))
                 if failed >= 0:
                     raise DivergedError(
@@ -104,13 +109,11 @@ class Solver:
         return total
 
     def _dense_targets(self, data: Propagated, Z: Table, offset: Doubles | None) -> Table:
-        """The right-hand sides that the rank-two parts give, (rows, width)."""
-        wide = Z.astype(np.float64)
+        """(3, width): added to right-hand sides, times (CR)t's v, Ct's v, and 1 for active rows."""
         c, cr, active = data.dense_c, data.dense_cr, data.columns.active
-        targets = np.outer(cr.v, active @ wide) + np.outer(data.rows.active, cr.w @ wide)
-        if offset is not None:
-            targets -= np.outer(c.v, (active * offset) @ wide) + np.outer(data.rows.active, (c.w * offset) @ wide)
-        return targets.astype(self.dtype)
+        shifted = np.zeros_like(active) if offset is None else offset
+        weights = np.stack([active, -active * shifted, cr.w - c.w * shifted])
+        return (weights @ Z).astype(self.dtype) if weights.any() else np.zeros((3, Z.shape[1]), self.dtype)
 
 
 def balanced(indptr: npt.NDArray[np.int64], parts: int) -> list[int]:

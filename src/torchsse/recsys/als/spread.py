@@ -34,6 +34,10 @@ class Spread:
     uniform: Doubles
     active: Doubles
 
+    def arrays(self) -> list[npt.NDArray[Any]]:
+        """What defines it."""
+        return [self.sparse.indptr, self.sparse.indices, self.sparse.data, self.uniform, self.active]
+
     def mean(self, x: Doubles) -> Doubles:
         """P x for x of shape (N,) or (N, columns): the mean of x over where each id goes."""
         moved: Doubles = self.sparse @ x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +11,15 @@ import numpy.typing as npt
 from torchsse.data import Ratings, as_ratings
 from torchsse.errors import ConfigError, DataError
 from torchsse.metrics import RANKING_METRICS
-from torchsse.recsys.als.loop import SwapWords, run_sweeps
+from torchsse.recsys.als.loop import FREE_WORDS, SwapWords, run_sweeps
 from torchsse.recsys.als.propagate import MAX_ENTRIES, Propagated, propagate
 from torchsse.recsys.als.solve import Penalty, Solver
 from torchsse.recsys.base import Codes, Floats, Recommender
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.params import check_number
 from torchsse.recsys.ranking import RankingTest, evaluate_ranking
-from torchsse.recsys.training import Callback
+from torchsse.recsys.storage import Arrays
+from torchsse.recsys.training import Callback, checkpoint_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +64,13 @@ class WeightedALS(SwapWords, Recommender):
         metric: what is taken on validation: precision, recall, ndcg, hr, map or mrr, "@", k.
         init_std: standard deviation of the initial factors.
         max_entries: of the filled-in examples, up to which they are kept in memory, 12 bytes each and twice; beyond,
-            their rows are computed anew in every sweep, in blocks: the same result, slower.
+            their rows are computed anew in every sweep, in blocks: the same result, twice as slow. At 29,858 users x
+            40,981 items, 810,000 pairs and a graph of the 10 nearest items, 11.7 million entries take 0.26 GiB and a
+            fit peaks at 1.0 GiB, libraries and data included, either way.
+        checkpoint: a directory where the run is kept after every sweep. `fit` with the same settings and data goes on
+            from there; the result equals that of an uninterrupted run to the bit, whatever `num_threads` and
+            `max_entries`.
+        checkpoint_seconds: write at most this often. 0: every sweep.
 
     Attributes, once fitted:
         history_: one dict per sweep: ``epoch`` (from 1), ``objective`` (the minimised sum),
@@ -107,6 +115,8 @@ class WeightedALS(SwapWords, Recommender):
         metric: str = "precision@10",
         init_std: float = 0.01,
         max_entries: int = MAX_ENTRIES,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 0.0,
     ) -> None:
         self.factors, self.epochs = factors, epochs
         self.alpha, self.regularization = alpha, regularization
@@ -116,6 +126,7 @@ class WeightedALS(SwapWords, Recommender):
         self.patience, self.metric = patience, metric
         self.num_threads, self.seed = num_threads, seed
         self.solver, self.cg_steps, self.init_std, self.max_entries = solver, cg_steps, init_std, max_entries
+        self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
         self._check_params()
 
     def _check_params(self) -> None:
@@ -146,8 +157,24 @@ class WeightedALS(SwapWords, Recommender):
             DataError: no pairs, a rating that is not above 0. ConfigError: settings or graphs that do not fit.
         """
         self._check_params()
-        ratings = _pairs(train, "train")
         held_out = None if validation is None else _pairs(validation, "validation")
+        sweeper, examples = self._prepare(_pairs(train, "train"))
+        measure, checked = None, []
+        if held_out is not None:
+            checked = list(self._codes_of(held_out))
+            measured = RankingTest(self, held_out, ks=(int(self.metric.partition("@")[2]),))
+
+            def measure() -> float:
+                return float(measured.run(self._score_users)["means"][self.metric])
+
+        self.history_: list[dict[str, Any]] = []
+        self.best_epoch_, self.stopped_ = 0, None
+        checkpoint = checkpoint_for(self, examples, checked, (), FREE_WORDS)
+        run_sweeps(self, sweeper, measure, f"validation_{self.metric}", callback, checkpoint, higher=True)
+        return self
+
+    def _prepare(self, ratings: Ratings) -> tuple[WeightedSweeper, list[npt.NDArray[Any]]]:
+        """What sweeps over these pairs from the initial factors, and arrays that say which pairs and laws."""
         seen = ratings.to_csr().astype(np.float64)
         seen.sum_duplicates()
         if seen.data.min() <= 0:
@@ -162,23 +189,13 @@ class WeightedALS(SwapWords, Recommender):
         extra.data = self.alpha * seen.data
         weighted.data = 1.0 + extra.data
         data = propagate(laws[0], extra, weighted, laws[1], "float32", self.max_entries)
-        self._remember(ratings, users, items)
+        self._remember(ratings, users, items, seen.data)
         self.fill_in_ = data[0].entries / seen.nnz
         solver = Solver(self.solver, self.cg_steps, "float32", self.num_threads)
         sweeper = WeightedSweeper(
             data, self._factors.P, self._factors.Q, self.factors, solver, self.regularization, weighted.data.sum()
         )
-        measure = None
-        if held_out is not None:
-            measured = RankingTest(self, held_out, ks=(int(self.metric.partition("@")[2]),))
-
-            def measure() -> float:
-                return float(measured.run(self._score_users)["means"][self.metric])
-
-        self.history_: list[dict[str, Any]] = []
-        self.best_epoch_, self.stopped_ = 0, None
-        run_sweeps(self, sweeper, measure, f"validation_{self.metric}", callback, higher=True)
-        return self
+        return sweeper, [seen.indptr, seen.indices, seen.data, *laws[0].arrays(), *laws[1].arrays()]
 
     # prediction -------------------------------------------------------------------------------------------------
 
@@ -236,6 +253,11 @@ class WeightedSweeper:
         self._data, self._tables, self._factors, self._solver = data, (P, Q), factors, solver
         self._penalty, self._constant = penalty, constant
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the propagated examples, both orientations."""
+        return self._data[0].nbytes + self._data[1].nbytes
+
     def sweep(self) -> dict[str, float]:
         """Solve for the users, then for the items; the objective afterwards."""
         total = 0.0
@@ -245,6 +267,13 @@ class WeightedSweeper:
             total = self._solver.solve(self._data[side], Z, None, penalty, X)
         rows = self._penalty * float(np.square(self._tables[0], dtype=np.float64).sum())
         return {"objective": self._constant + total + rows}
+
+    def state(self) -> Arrays:
+        return {"users": self._tables[0], "items": self._tables[1]}
+
+    def restore(self, state: Arrays) -> None:
+        for table, name in zip(self._tables, ("users", "items")):
+            np.copyto(table, state[name])
 
 
 def _pairs(data: Any, what: str) -> Ratings:

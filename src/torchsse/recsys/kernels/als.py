@@ -2,11 +2,13 @@
 
 With Z the other table's features (one row z_i each), the system of row u is
 
-    A_u x = g_u,   A_u = base + a_u Gw + v_u G1 + reg_u diag(d) + sum_i t_ui z_i z_i',   g_u = g0_u + sum_i s_ui z_i,
+    A_u x = g_u,   A_u = base + a_u Gw + v_u G1 + reg_u diag(d) + sum_i t_ui z_i z_i',
+                   g_u = r_u h1 + v_u h2 + a_u h3 + sum_i s_ui z_i,
 
-the sums over the stored entries of row u. `base`, `Gw`, `G1` carry what every pair shares (the unit weight of implicit
-feedback, the rank-two part of propagated confidences), so that nothing dense is ever stored. Rows are independent: any
-number of threads gives the same bits. Tables and matrices are padded with zeros as `padded` says.
+the sums over the stored entries of row u. `base`, `Gw`, `G1`, `h` carry what every pair shares (the unit weight of
+implicit feedback, the rank-two part of propagated confidences), so that nothing dense is ever stored; a_u is 0 or 1,
+and kernels take the sum base + Gw as `active`. Rows are independent: any number of threads gives the same bits. Tables
+and matrices are padded with zeros as `padded` says.
 
 Both solvers also write m_u = x' A_u x - 2 x' g_u, what the row adds to the objective.
 """
@@ -28,13 +30,19 @@ __all__ = ["cholesky", "conjugate_gradients", "product"]
 
 
 @njit(nogil=True, inline="always", **MATH)
-def _matrix(A: Any, base: Any, Gw: Any, G1: Any, weight: Any, uniform: Any, penalty: Any, diag: Any, f: int) -> None:
-    """A = base + weight Gw + uniform G1 + penalty diag(d), rows 0 .. f-1."""
+def _matrix(A: Any, first: Any, G1: Any, uniform: Any, f: int) -> None:
+    """A = first + uniform G1, rows 0 .. f-1."""
     for j in range(f):
-        row, first, second, third = A[j], base[j], Gw[j], G1[j]
+        row, one, two = A[j], first[j], G1[j]
         for k in range(A.shape[1]):
-            row[k] = first[k] + weight * second[k] + uniform * third[k]
-        row[j] += penalty * diag[j]
+            row[k] = one[k] + uniform * two[k]
+
+
+@njit(nogil=True, inline="always", **MATH)
+def _goal(g: Any, h: Any, r: Any, v: Any, a: Any) -> None:
+    """g = r h1 + v h2 + a h3."""
+    for k in range(g.shape[0]):
+        g[k] = r * h[0, k] + v * h[1, k] + a * h[2, k]
 
 
 @njit(nogil=True, inline="always", **MATH)
@@ -85,15 +93,17 @@ def _factorise(A: Any, f: int) -> bool:
 
 
 def _cholesky(
-    indptr: Any, indices: Any, t: Any, s: Any, Z: Any, base: Any, Gw: Any, G1: Any, a: Any, v: Any, reg: Any,
-    diag: Any, g0: Any, X: Any, values: Any, first: int, start: int, stop: int, steps: int,
+    indptr: Any, indices: Any, t: Any, s: Any, Z: Any, base: Any, active: Any, G1: Any, a: Any, v: Any, reg: Any,
+    diag: Any, h: Any, rest: Any, shared: bool, X: Any, values: Any, first: int, start: int, stop: int, steps: int,
 ) -> int:  # fmt: skip
     f = diag.shape[0]
     A, g = np.empty((f, Z.shape[1]), Z.dtype), np.empty(Z.shape[1], Z.dtype)
     for line in range(start, stop):
         u = first + line
-        _matrix(A, base, Gw, G1, a[u], v[u], reg[u], diag, f)
-        g[:] = g0[u]
+        _matrix(A, active if a[u] > 0 else base, G1, v[u], f)
+        for j in range(f):
+            A[j, j] += reg[u] * diag[j]
+        _goal(g, h, rest[u], v[u], a[u])
         _add_outer(A, g, Z, indices, t, s, indptr[line], indptr[line + 1], f)
         if not _factorise(A, f):
             return u
@@ -146,42 +156,91 @@ def _apply(out: Any, p: Any, Z: Any, indices: Any, t: Any, e: int, end: int) -> 
 
 
 @njit(nogil=True, inline="always", **MATH)
-def _times(out: Any, M: Any, p: Any, f: int) -> None:
-    """out = M p for a symmetric M, rows 0 .. f-1."""
+def _begin(out: Any, p: Any, Z: Any, indices: Any, t: Any, s: Any, e: int, end: int) -> float:
+    """out += sum (s - t (z . p)) z, four entries at a time; sum s (z . p)."""
+    width, total = Z.shape[1], 0.0
+    while e + 4 <= end:
+        z0, z1, z2, z3 = Z[indices[e]], Z[indices[e + 1]], Z[indices[e + 2]], Z[indices[e + 3]]
+        d0 = d1 = d2 = d3 = Z.dtype.type(0)
+        for k in range(width):
+            d0 += z0[k] * p[k]
+            d1 += z1[k] * p[k]
+            d2 += z2[k] * p[k]
+            d3 += z3[k] * p[k]
+        total += s[e] * d0 + s[e + 1] * d1 + s[e + 2] * d2 + s[e + 3] * d3
+        d0 = s[e] - t[e] * d0
+        d1 = s[e + 1] - t[e + 1] * d1
+        d2 = s[e + 2] - t[e + 2] * d2
+        d3 = s[e + 3] - t[e + 3] * d3
+        for k in range(width):
+            out[k] += d0 * z0[k] + d1 * z1[k] + d2 * z2[k] + d3 * z3[k]
+        e += 4
+    while e < end:
+        z0 = Z[indices[e]]
+        d0 = Z.dtype.type(0)
+        for k in range(width):
+            d0 += z0[k] * p[k]
+        total += s[e] * d0
+        d0 = s[e] - t[e] * d0
+        for k in range(width):
+            out[k] += d0 * z0[k]
+        e += 1
+    return total
+
+
+@njit(nogil=True, inline="always", **MATH)
+def _times(out: Any, M: Any, reg: Any, diag: Any, p: Any, f: int) -> None:
+    """out = (M + reg diag(d)) p for a symmetric M, rows 0 .. f-1, four at a time."""
     out[:] = 0
     for j in range(f):
-        row, c = M[j], p[j]
+        out[j] = reg * diag[j] * p[j]
+    j = 0
+    while j + 4 <= f:
+        m0, m1, m2, m3 = M[j], M[j + 1], M[j + 2], M[j + 3]
+        c0, c1, c2, c3 = p[j], p[j + 1], p[j + 2], p[j + 3]
         for k in range(M.shape[1]):
-            out[k] += c * row[k]
+            out[k] += c0 * m0[k] + c1 * m1[k] + c2 * m2[k] + c3 * m3[k]
+        j += 4
+    while j < f:
+        m0, c0 = M[j], p[j]
+        for k in range(M.shape[1]):
+            out[k] += c0 * m0[k]
+        j += 1
 
 
 def _conjugate_gradients(
-    indptr: Any, indices: Any, t: Any, s: Any, Z: Any, base: Any, Gw: Any, G1: Any, a: Any, v: Any, reg: Any,
-    diag: Any, g0: Any, X: Any, values: Any, first: int, start: int, stop: int, steps: int,
+    indptr: Any, indices: Any, t: Any, s: Any, Z: Any, base: Any, active: Any, G1: Any, a: Any, v: Any, reg: Any,
+    diag: Any, h: Any, rest: Any, shared: bool, X: Any, values: Any, first: int, start: int, stop: int, steps: int,
 ) -> int:  # fmt: skip
     f, width = diag.shape[0], Z.shape[1]
     M = np.empty((f, width), Z.dtype)
-    g, r, p, q = np.empty(width, Z.dtype), np.empty(width, Z.dtype), np.empty(width, Z.dtype), np.empty(width, Z.dtype)
+    r, p, q = np.empty(width, Z.dtype), np.empty(width, Z.dtype), np.empty(width, Z.dtype)
     for line in range(start, stop):
         u, e, end = first + line, indptr[line], indptr[line + 1]
-        x = X[u]
-        _matrix(M, base, Gw, G1, a[u], v[u], reg[u], diag, f)
-        g[:] = g0[u]
-        for edge in range(e, end):
-            z, weight = Z[indices[edge]], s[edge]
-            for k in range(width):
-                g[k] += weight * z[k]
-        _times(q, M, x, f)
-        _apply(q, x, Z, indices, t, e, end)
+        x, dense = X[u], active if a[u] > 0 else base
+        if shared:  # all rows have the same dense part
+            _times(q, dense, reg[u], diag, x, f)
+        else:
+            _matrix(M, dense, G1, v[u], f)
+            _times(q, M, reg[u], diag, x, f)
+        _goal(r, h, rest[u], v[u], a[u])
+        value = 0.0  # x' A x - 2 x' g = -x' r - x' g at the start; each step takes off length * old
+        for k in range(width):
+            value -= x[k] * r[k]
+            r[k] -= q[k]
+        value -= _begin(r, x, Z, indices, t, s, e, end)
         old = Z.dtype.type(0)
         for k in range(width):
-            r[k] = g[k] - q[k]
+            value -= x[k] * r[k]
             p[k] = r[k]
             old += r[k] * r[k]
         for _ in range(steps):
             if not old > 0:
                 break
-            _times(q, M, p, f)
+            if shared:
+                _times(q, dense, reg[u], diag, p, f)
+            else:
+                _times(q, M, reg[u], diag, p, f)
             _apply(q, p, Z, indices, t, e, end)
             curve = Z.dtype.type(0)
             for k in range(width):
@@ -189,6 +248,7 @@ def _conjugate_gradients(
             if not curve > 0:
                 break
             length = old / curve
+            value -= length * old
             new = Z.dtype.type(0)
             for k in range(width):
                 x[k] += length * p[k]
@@ -198,9 +258,6 @@ def _conjugate_gradients(
             for k in range(width):
                 p[k] = r[k] + turn * p[k]
             old = new
-        value = 0.0
-        for k in range(f):
-            value -= x[k] * (g[k] + r[k])
         values[u] = value
     return -1
 
@@ -221,7 +278,8 @@ def _kinds(dtype: str) -> tuple[Any, Any, Any, Any]:
 def _solver(name: str, dtype: str) -> Callable[..., Any]:
     entries, column, table, written = _kinds(dtype)
     signature = types.int64(
-        *entries, column, column, table, table, table, table, column, column, column, column, table, written,
+        *entries, column, column, table, table, table, table, column, column, column, column, table, column,
+        types.boolean, written,
         types.float64[::1], types.int64, types.int64, types.int64, types.int64,
     )  # fmt: skip
     function = _cholesky if name == "cholesky" else _conjugate_gradients
@@ -231,9 +289,10 @@ def _solver(name: str, dtype: str) -> Callable[..., Any]:
 def cholesky(dtype: str) -> Callable[..., Any]:
     """Solve every row's system exactly: f^2 / 2 products an entry and f^3 / 6 a row.
 
-    The compiled ``f(indptr, indices, t, s, Z, base, Gw, G1, a, v, reg, d, g0, X, m, first, start, stop, steps) -> int``
-    for rows first + start .. first + stop - 1, of which the entries' arrays hold rows first, first + 1, ...; writes X
-    and m; returns -1, or the row whose matrix is not positive definite. `steps` is not used.
+    The compiled ``f(indptr, indices, t, s, Z, base, active, G1, a, v, reg, d, h, r, shared, X, m, first, start, stop,
+    steps) -> int``, with active = base + Gw, h of three rows, and `shared` to say that G1 is all zeros. It solves for
+    rows first + start .. first + stop - 1; the entries' arrays hold rows first, first + 1, ... Writes X and m; returns
+    -1, or the row whose matrix is not positive definite. `steps` is not used.
     """
     return _solver("cholesky", dtype)
 

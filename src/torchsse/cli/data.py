@@ -1,0 +1,356 @@
+"""`torchsse data`: get data sets, look at them, convert them, make graphs of what is known about users and items."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from torchsse.cli import options as o
+from torchsse.cli.progress import duration
+from torchsse.cli.shell import Shell, say, stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torchsse.data import Ratings
+
+__all__ = ["data"]
+
+data = typer.Typer(
+    name="data",
+    cls=Shell,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Get data sets, look at them, convert them, make graphs of them.",
+)
+Input = Annotated[
+    Path, typer.Argument(metavar="IN", help="Ratings: CSV, TSV, ::, Parquet, or the file or folder of a data set.")
+]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="NAME", help="The published format; `torchsse data list` names them."),
+]
+Target = Annotated[
+    Path, typer.Option("--out", metavar="FILE", help="Ends in .csv, .csv.gz or .parquet.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+@data.command("list")
+def list_data(as_json: AsJson = False) -> None:
+    """The catalogue: data sets with their terms, which can be downloaded, and the formats that are read."""
+    from dataclasses import asdict
+
+    from torchsse.data.catalog import CATALOG
+    from torchsse.data.formats import FORMATS
+
+    if as_json:
+        formats = [{"name": f.name, "aliases": f.aliases, "title": f.title, "form": f.form} for f in FORMATS]
+        typer.echo(json.dumps({"data_sets": [asdict(entry) for entry in CATALOG], "formats": formats}))
+        return
+    typer.echo("Can be downloaded (torchsse data download NAME --out DIR):")
+    for entry in (e for e in CATALOG if e.url):
+        check = "sha256" if entry.sha256 else "md5" if entry.md5 else "no checksum: --sha256 or --record"
+        typer.echo(f"  {entry.name:<16} {_size(entry.size):>8}  {entry.title} [{check}]")
+        typer.echo(f"  {'':<16} {'':>8}  {entry.licence}; {entry.page}")
+    typer.echo("\nRead, but to be got by hand:")
+    for entry in (e for e in CATALOG if not e.url):
+        typer.echo(f"  {entry.name:<16} {entry.title}: {entry.why_not}")
+        typer.echo(f"  {'':<16} {entry.licence}; {entry.page}")
+    typer.echo("\nFormats (found by name and content where that is safe, or --format NAME):")
+    for known in FORMATS:
+        also = f" (also {', '.join(known.aliases)})" if known.aliases else ""
+        typer.echo(f"  {known.name}{also}: {known.title}")
+        typer.echo(f"      {known.form}")
+
+
+@data.command()
+def download(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `torchsse data list`, or an https address.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Gets a folder for the data set.", show_default=False)],
+    sha256: Annotated[str | None, typer.Option(help="What the file must have.")] = None,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="No checksum is known: take what comes, and check later downloads against it."),
+    ] = False,
+    max_size: Annotated[
+        float, typer.Option(metavar="GIB", help="The most that the file may have, packed and unpacked.", min=0.001)
+    ] = 8.0,
+    retries: Annotated[int, typer.Option(help="Attempts without getting further before it gives up.", min=0)] = 5,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder that is there.")] = False,
+    keep_archive: Annotated[bool, typer.Option("--keep-archive", help="Keep the file that was unpacked.")] = False,
+) -> None:
+    """Fetch a data set over https, check it, unpack it. Killed, it goes on where it stopped.
+
+    \b
+    torchsse data download ml-1m --out data
+    torchsse compare data/ml-1m/ratings.dat
+    """
+    from torchsse.data.catalog import CATALOG
+    from torchsse.data.download import download as fetch
+
+    terms = next((f"{e.licence}; {e.page}" for e in CATALOG if e.name == name and e.url), None)
+    if terms:
+        say(f"terms: {terms}")
+    with _transfer() as progress:
+        folder = fetch(
+            name,
+            out,
+            sha256=sha256,
+            record=record,
+            max_size=int(max_size * 2**30),
+            overwrite=overwrite,
+            keep_archive=keep_archive,
+            retries=retries,
+            progress=progress,
+        )
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "torchsse-download.json")
+    typer.echo(f"{folder}: {len(files)} files, {_size(sum(p.stat().st_size for p in files))}")
+
+
+@data.command()
+def convert(
+    source: Input,
+    out: Target,
+    format: Format = None,
+    user_column: o.UserColumn = None,
+    item_column: o.ItemColumn = None,
+    rating_column: o.RatingColumn = None,
+    timestamp_column: o.TimestampColumn = None,
+    feedback: o.FeedbackOption = None,
+) -> None:
+    """Write ratings of any format as CSV or Parquet with the columns user, item, rating, timestamp.
+
+    \b
+    torchsse data convert netflix/ --out netflix.parquet
+    torchsse data convert gowalla/train.txt --format user-lines --out train.csv
+    """
+    from torchsse.data.write import check_target, write_ratings
+
+    check_target(out)
+    columns = (user_column, item_column, rating_column, timestamp_column)
+    ratings, _ = _read(source, format, columns, feedback)
+    write_ratings(ratings, out)
+    typer.echo(f"{out}: {ratings!r}")
+
+
+@data.command()
+def describe(
+    source: Input,
+    format: Format = None,
+    user_column: o.UserColumn = None,
+    item_column: o.ItemColumn = None,
+    rating_column: o.RatingColumn = None,
+    timestamp_column: o.TimestampColumn = None,
+    feedback: o.FeedbackOption = None,
+    item_graph: o.ItemGraph = None,
+    user_graph: o.UserGraph = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Ratings and long tail as a picture (PNG, SVG, PDF).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Counts, density, ratings, long tail, time, repeated pairs, and how far graphs reach.
+
+    \b
+    torchsse data describe ml-1m/ --item-graph actors.csv --plot ml-1m.png
+    """
+    from torchsse.cli.describing import lines
+    from torchsse.data import describe as facts_of
+    from torchsse.data import read_edges
+    from torchsse.errors import ConfigError
+
+    if plot is not None and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ConfigError(f"--plot: expected a name that ends in .png, .svg or .pdf, got {plot}")
+    columns = (user_column, item_column, rating_column, timestamp_column)
+    ratings, notes = _read(source, format, columns, feedback)
+    graphs = {
+        name: read_edges(path)
+        for name, path in (("item_graph", item_graph), ("user_graph", user_graph))
+        if path is not None
+    }
+    facts = facts_of(ratings, **graphs) | {"notes": notes}
+    if plot is not None:
+        from torchsse.report.description import write_description
+
+        write_description(facts, plot)
+        say(f"picture: {plot}")
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    for line in lines(facts):
+        typer.echo(line)
+
+
+@data.command()
+def actors(
+    side: Annotated[
+        Path, typer.Argument(metavar="SIDE_FILE", help="A row for each item and attribute (actor); or pairs of items.")
+    ],
+    out: Target,
+    id_column: Annotated[str, typer.Option(metavar="COLUMN", help="Item ids: name, or position from 0.")] = "0",
+    attribute_column: Annotated[str, typer.Option(metavar="COLUMN", help="Actors, directors, brands.")] = "1",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=TEXT", help="Rows to take, such as relation=starring; may be repeated."),
+    ] = None,
+    min_shared: Annotated[int, typer.Option(help="How many attributes two items must share.", min=1)] = 1,
+    max_group: Annotated[
+        int, typer.Option(help="Attributes of more items than this link none: g items make g(g-1)/2 edges.", min=2)
+    ] = 1000,
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            "--pairs",
+            metavar="COLUMN",
+            help="SIDE_FILE lists pairs of items already; this column says how many attributes they share.",
+        ),
+    ] = None,
+) -> None:
+    """Edges between items that share an actor (or any attribute), for --item-graph.
+
+    Writes the columns item_a, item_b and shared; `--edge-weight shared` weights by it.
+
+    \b
+    torchsse data actors omdb_actors.tsv --out actors.csv
+    torchsse data actors dbpedia_edges.tsv --attribute-column entity --only relation=starring --out actors.csv
+    torchsse data actors item_item_actor.csv --pairs shared_union --min-shared 2 --out actors.csv
+    """
+    from torchsse.data import read_attributes, read_pairs, shared_attribute_edges
+    from torchsse.data.write import check_target, write_table
+    from torchsse.errors import ConfigError
+
+    check_target(out)
+    if pairs is not None:
+        if only or (id_column, attribute_column) != ("0", "1"):
+            raise ConfigError("--pairs: the first two columns are the items; --only and the other columns do not apply")
+        edges = read_pairs(side, o.position(pairs) or 0, min_shared=min_shared)
+    else:
+        table = read_attributes(
+            side, id=o.position(id_column) or 0, attribute=o.position(attribute_column) or 0, only=_only(only or [])
+        )
+        edges = shared_attribute_edges(table, min_shared=min_shared, max_group=max_group)
+    if not len(edges):
+        raise ConfigError(f"{side}: no two items share {min_shared} attributes")
+    write_table({"item_a": edges.src_raw, "item_b": edges.dst_raw, "shared": edges.shared}, out)
+    typer.echo(f"{out}: {len(edges):,} pairs, {_distinct(edges):,} items")
+
+
+@data.command()
+def groups(
+    users: Annotated[Path, typer.Argument(metavar="USERS", help="users.dat (ML-1M) or u.user (ML-100K).")],
+    out: Target,
+    by: Annotated[
+        str, typer.Option(metavar="LIST", help="What must agree: some of gender, age, occupation.")
+    ] = "gender,age,occupation",
+    max_group: Annotated[
+        int | None, typer.Option(help="Larger groups link none of their users. Default: no limit.", min=2)
+    ] = None,
+) -> None:
+    """Edges between users of the same gender, age band and occupation, for --user-graph.
+
+    \b
+    torchsse data groups ml-1m/users.dat --out users.csv
+    torchsse data groups ml-100k/u.user --by gender,occupation --out users.csv
+    """
+    from torchsse.data import read_users, shared_attribute_edges, user_groups
+    from torchsse.data.write import check_target, write_table
+    from torchsse.errors import ConfigError
+
+    check_target(out)
+    table = user_groups(read_users(users), [word.strip() for word in by.split(",") if word.strip()])
+    edges = shared_attribute_edges(table, max_group=max_group)
+    if not len(edges):
+        raise ConfigError(f"{users}: no two users agree in {by}")
+    write_table({"user_a": edges.src_raw, "user_b": edges.dst_raw}, out)
+    typer.echo(f"{out}: {len(edges):,} pairs, {_distinct(edges):,} of {len(table):,} users")
+
+
+def _read(
+    source: Path, format: str | None, columns: tuple[str | None, ...], feedback: o.Feedback | None
+) -> tuple[Ratings, list[str]]:
+    """The ratings, and what the reader warned of, which is shown too."""
+    from torchsse.data import read_ratings
+    from torchsse.errors import TorchsseWarning
+
+    user, item, rating, timestamp = map(o.position, columns)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TorchsseWarning)
+        ratings = read_ratings(
+            source,
+            format=format,
+            user=user,
+            item=item,
+            rating=rating,
+            timestamp=timestamp,
+            feedback=None if feedback is None else feedback.value,
+        )
+    notes = [str(warning.message) for warning in caught if issubclass(warning.category, TorchsseWarning)]
+    for note in notes:
+        say(f"warning: {note}")
+    return ratings, notes
+
+
+def _only(words: list[str]) -> dict[str | int, str] | None:
+    from torchsse.errors import ConfigError
+
+    tests: dict[str | int, str] = {}
+    for word in words:
+        column, mark, text = word.partition("=")
+        if not mark or not column:
+            raise ConfigError(f"--only: expected COLUMN=TEXT, such as relation=starring, got {word!r}")
+        place = o.position(column)
+        assert place is not None
+        tests[place] = text
+    return tests or None
+
+
+def _distinct(edges: Any) -> int:
+    return len(set(edges.src_raw.tolist()) | set(edges.dst_raw.tolist()))
+
+
+def _size(count: int) -> str:
+    """Bytes as people say them.
+
+    >>> _size(0), _size(4_924_029), _size(261_978_986), _size(8 << 30)
+    ('0 B', '4.7 MiB', '249.8 MiB', '8.0 GiB')
+    """
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+@contextmanager
+def _transfer() -> Iterator[Callable[[int, int | None], None]]:
+    """Shows bytes, pace and time left: a bar on a terminal, else a line every ten seconds."""
+    console = stderr()
+    if not console.is_terminal:
+        began, first, told = time.monotonic(), -1, 0.0
+
+        def line(done: int, total: int | None) -> None:
+            nonlocal first, told
+            now = time.monotonic()
+            first = done if first < 0 else first
+            if now - told >= 10 or done == total:
+                told = now
+                pace = (done - first) / max(now - began, 1e-9)
+                left = f", about {duration((total - done) / pace)} left" if total and pace and done < total else ""
+                say(f"{_size(done)}{f' of {_size(total)}' if total else ''}{left}")
+
+        yield line
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    with Progress(BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,133 @@
+"""Options of `fit`, by family. None: the model's default. A model refuses those that it does not have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from torchsse.cli import options as o
+
+SSE = "Stochastic Shared Embeddings"
+TRAINING = "Training"
+SGD = "Gradient descent: mf, bpr, sqlrank"
+SQUARES = "Least squares: als, marginalized, graph-als"
+NEAR = "Neighbours: item-knn"
+
+
+def number(panel: str, text: str) -> typer.models.OptionInfo:
+    """An option whose default is the model's."""
+    option: typer.models.OptionInfo = typer.Option(help=text, rich_help_panel=panel, show_default=False)
+    return option
+
+
+def flag(panel: str, name: str, text: str) -> typer.models.OptionInfo:
+    """A switch that is not given by default."""
+    option: typer.models.OptionInfo = typer.Option(f"--{name}", help=text, rich_help_panel=panel, show_default=False)
+    return option
+
+
+# every factor model
+Factors = Annotated[int | None, number(o.MODEL, "Rank of the factorisation. Default: 100.")]
+Biases = Annotated[
+    bool | None,
+    number(
+        o.MODEL,
+        "mf, marginalized, graph-als: global mean and biases, default with. bpr: item biases, default without.",
+    ),
+]
+P0User = Annotated[float | None, number(SSE, "SSE probability of users, 0 to 1. Default: 0.")]
+P0Item = Annotated[float | None, number(SSE, "SSE probability of items. Default: 0.")]
+RhoUser = Annotated[
+    float | None, number(SSE, "Weight of a neighbour against any other user; inf: neighbours only. Needs a graph.")
+]
+RhoItem = Annotated[float | None, number(SSE, "The same for items.")]
+SwapUnseen = Annotated[
+    bool | None, flag(SSE, "swap-unseen", "Swap in ids without training examples too, as the authors' code does.")
+]
+P0Schedule = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="mf: constant, anneal (falls to 0) or warmup. Default: constant.",
+        rich_help_panel=SSE,
+        show_default=False,
+    ),
+]
+P0Power = Annotated[float | None, number(SSE, "mf: p0 of a row in proportion to (its examples)^-power. Default: 0.")]
+Epochs = Annotated[int | None, number(TRAINING, "Epochs, or sweeps of alternating least squares, at most.")]
+Patience = Annotated[int | None, number(TRAINING, "Epochs without a better value on validation before it stops.")]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METRIC@K",
+        help="Rankings: what is taken on validation: precision, recall, ndcg, hr, map or mrr; sqlrank also rated_ndcg, "
+        "its default with ratings. Default: precision@10.",
+        rich_help_panel=TRAINING,
+        show_default=False,
+    ),
+]
+NumThreads = Annotated[int | None, number(TRAINING, "Default: 1. With several, SGD is not deterministic.")]
+Seed = Annotated[int | None, number(TRAINING, "Default: 0.")]
+CheckpointDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="DIR",
+        help="Keep the run here after every epoch; the same command goes on from there if it was killed.",
+        rich_help_panel=TRAINING,
+        show_default=False,
+    ),
+]
+
+# SGD
+LearningRate = Annotated[float | None, number(SGD, "Step size of the first epoch.")]
+LearningRateDecay = Annotated[float | None, number(SGD, "Its factor from one epoch to the next.")]
+WeightDecay = Annotated[float | None, number(SGD, "L2 on the factors used, per example.")]
+BiasWeightDecay = Annotated[float | None, number(SGD, "L2 on the biases used.")]
+Dropout = Annotated[float | None, number(SGD, "Chance of a factor to be zeroed in an example.")]
+NumNegatives = Annotated[
+    int | None, number(SGD, "Negatives drawn for each positive. Default: bpr 3; sqlrank 10, with ratings 0.")
+]
+ListLength = Annotated[int | None, number(SGD, "sqlrank: longer lists are dealt into parts.")]
+HardNegatives = Annotated[
+    bool | None, flag(SGD, "hard-negatives", "bpr: train on the highest-scored of the negatives drawn.")
+]
+SwapNegatives = Annotated[bool | None, flag(SGD, "swap-negatives", "bpr, sqlrank: swap negatives too.")]
+ValidateEvery = Annotated[int | None, number(SGD, "bpr, sqlrank: epochs between two measurements. Default: 1.")]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="DEVICE", help="mf, bpr: train through torch there. Default: cpu.", rich_help_panel=SGD),
+]
+
+# alternating least squares
+Regularization = Annotated[float | None, number(SQUARES, "L2 on the factors.")]
+Alpha = Annotated[float | None, number(SQUARES, "als: what an observation adds to the confidence. Default: 10.")]
+GraphWeight = Annotated[float | None, number(SQUARES, "graph-als: weight of the penalty along edges. Default: 0.1.")]
+BiasRegularization = Annotated[float | None, number(SQUARES, "marginalized, graph-als: L2 on the biases.")]
+PerExample = Annotated[bool | None, number(SQUARES, "graph-als: weigh the L2 of a row by its examples. Default: yes.")]
+Solver = Annotated[
+    str | None,
+    typer.Option(
+        metavar="cg|cholesky",
+        help="als, marginalized: conjugate gradients, or exact. Default: cg.",
+        rich_help_panel=SQUARES,
+        show_default=False,
+    ),
+]
+CgSteps = Annotated[int | None, number(SQUARES, "Steps of conjugate gradients.")]
+
+# neighbours
+Neighbors = Annotated[int | None, number(NEAR, "Neighbours of each item. Default: 200.")]
+Similarity = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="cosine, jaccard, tfidf or bm25. Default: cosine.",
+        rich_help_panel=NEAR,
+        show_default=False,
+    ),
+]
+Shrinkage = Annotated[float | None, number(NEAR, "Holds back pairs that few users share. Default: 0.")]
+Binary = Annotated[bool | None, number(NEAR, "Every pair counts 1, or as much as its rating. Default: 1.")]

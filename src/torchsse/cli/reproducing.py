@@ -1,0 +1,218 @@
+"""`torchsse reproduce`: the paper's tables and figures on data that the user holds."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from torchsse.cli.comparing import RESUME, cores
+from torchsse.cli.progress import duration
+from torchsse.cli.reproducing_progress import watch
+from torchsse.cli.shell import say
+
+if TYPE_CHECKING:
+    from torchsse.experiments.reproduce import Block, Overrides, Table
+
+__all__ = ["reproduce"]
+
+DATA_VARIABLE = "TORCHSSE_DATA"
+
+
+class Name(StrEnum):
+    """What can be reproduced."""
+
+    table1 = "table1"
+    table2 = "table2"
+    table3 = "table3"
+    figure3 = "figure3"
+    figure4 = "figure4"
+
+
+def reproduce(
+    context: typer.Context,
+    name: Annotated[Name, typer.Argument(help="Which table or figure of the paper.", show_default=False)],
+    data: Annotated[
+        Path,
+        typer.Option(metavar="DIR", envvar=DATA_VARIABLE, help="Where the data sets are.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where results go, a folder for each name.")] = Path(
+        "out/reproduce"
+    ),
+    only: Annotated[
+        str | None, typer.Option(metavar="BLOCK,...", help="Some blocks of a table; patterns such as ml1m-* too.")
+    ] = None,
+    ranks: Annotated[str | None, typer.Option(metavar="10,50,...", help="Ranks in place of those declared.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Search trials per arm.", show_default=False)] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Final fits per arm.", show_default=False)] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of a fit, at most.", show_default=False)] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Fits at a time. Default: the number of cores.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Discard earlier runs of these blocks.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be run.")] = False,
+) -> None:
+    """Regenerate a table or figure of the paper, with the paper's numbers beside ours and what differs.
+
+    Budgets are declared in the package. A table is made of blocks, one for each data set and rank; finished blocks and
+    fits are never run again, so a run that was stopped goes on where it was.
+
+    \b
+    torchsse reproduce table1 --data DIR
+    torchsse reproduce table2 --data DIR --dry-run
+    torchsse reproduce table3 --data DIR --only 'ml1m-*' --trials 10
+    """
+    from torchsse.experiments.reproduce import FIGURES, Overrides, table
+
+    context.find_root().obj = RESUME
+    wanted = Overrides(_ranks(ranks), trials, seeds, epochs)
+    if name.value in FIGURES:
+        run_figure(name.value, wanted, data, out / name.value, only, restart, dry_run)
+        return
+    chosen = table(name.value, wanted)
+    blocks = chosen.select([part.strip() for part in only.split(",")] if only else None)
+    if dry_run:
+        show_plan(chosen, blocks, data)
+        return
+    run_table(chosen, blocks, data, out / name.value, wanted, cores() if jobs is None else jobs, restart)
+
+
+def run_figure(
+    name: str, wanted: Overrides, data: Path, out: Path, only: str | None, restart: bool, dry_run: bool
+) -> None:
+    """Fit what the figure shows, and draw it."""
+    from torchsse.cli.reproducing_progress import fits
+    from torchsse.experiments.reproduce import FIGURES
+    from torchsse.experiments.reproduce.figure import check_study_files
+    from torchsse.experiments.reproduce.figure3 import reproduce_figure3
+    from torchsse.experiments.reproduce.figure4 import reproduce_figure4
+    from torchsse.report.figure_pages import write_figure3, write_figure4
+
+    if only is not None or wanted.trials is not None:
+        raise typer.BadParameter("--only and --trials are for tables: a figure's fits have fixed settings")
+    studies = FIGURES[name](wanted)
+    if dry_run:
+        for study in studies:
+            settings, arms = study.settings, ", ".join(arm.name for arm in study.arms)
+            typer.echo(
+                f"{study.name}: {arms}; rank {settings.factors}, {settings.epochs} epochs, {settings.seeds} seeds"
+            )
+        return
+    check_study_files(studies, data)
+    command = _words(name, wanted)
+    with fits() as report:
+        if name == "figure3":
+            document, shown = reproduce_figure3(studies, data, out, report=report, command=command, restart=restart)
+        else:
+            document = reproduce_figure4(studies, data, out, report=report, command=command, restart=restart)
+    written = write_figure3(document, shown, out) if name == "figure3" else write_figure4(document, out)
+    typer.echo(f"In {out}: results.json, {', '.join(path.name for path in written)}")
+
+
+def _ranks(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"expected whole numbers such as 10,50, got {text!r}", param_hint="--ranks")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def show_plan(table: Table, blocks: tuple[Block, ...], data: Path) -> None:
+    """Blocks, arms, budget, fits, rough times and the files that are missing."""
+    from rich.console import Console
+    from rich.table import Table as Rows
+
+    from torchsse.experiments.reproduce.cost import block_seconds
+    from torchsse.experiments.reproduce.dataset import missing_files
+
+    rows = Rows("block", "arms", "trials", "seeds", "epochs", "fits", "one core", "files", box=None, pad_edge=False)
+    for block in blocks:
+        settings, missing = block.settings, missing_files([block.data], data)
+        rows.add_row(
+            block.name,
+            str(len(block.arms)),
+            str(settings.trials),
+            str(settings.seeds),
+            str(settings.epochs),
+            str(block.fits),
+            duration(block_seconds(block)),
+            f"missing: {', '.join(missing)}" if missing else "there",
+        )
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    console.print(f"{table.name}: {table.title}\n")
+    console.print(rows)
+    for arms in dict.fromkeys(tuple(arm.name for arm in block.arms) for block in blocks):
+        names = [block.name for block in blocks if tuple(arm.name for arm in block.arms) == arms]
+        console.print(f"\n{', '.join(names)}: {', '.join(arms)}", soft_wrap=True)
+    total = sum(map(block_seconds, blocks))
+    console.print(
+        f"\n{sum(block.fits for block in blocks)} fits, very roughly {duration(total)} on one core.", soft_wrap=True
+    )
+
+
+def run_table(
+    table: Table,
+    blocks: tuple[Block, ...],
+    data: Path,
+    out: Path,
+    wanted: Overrides,
+    jobs: int,
+    restart: bool,
+) -> None:
+    """Run the blocks and write the pages."""
+    from torchsse.experiments.reproduce.run import reproduce as run
+
+    command = _command(table.name, blocks, wanted, whole=len(blocks) == len(table.blocks))
+    with watch(blocks, out) as watcher:
+        document = run(
+            table,
+            blocks,
+            data,
+            out,
+            jobs=jobs,
+            watcher=watcher,
+            command=command,
+            restart=restart,
+            after=lambda block, done: _pages_of_block(out / block.name, done),
+        )
+    written = write_pages(document, out)
+    left = document["unfinished"]
+    say(f"{len(document['blocks'])} blocks finished" + (f", not run yet: {', '.join(left)}" if left else ""))
+    typer.echo(f"In {out}: {', '.join(path.name for path in written)}")
+
+
+def write_pages(document: dict[str, Any], out: Path) -> list[Path]:
+    """report.md, report.html and the plot beside results.json."""
+    from torchsse.report.reproduced import write_table_pages
+
+    return [out / "results.json", *write_table_pages(document, out)]
+
+
+def _pages_of_block(place: Path, document: dict[str, Any]) -> None:
+    """The report of one comparison, as `torchsse compare` writes it."""
+    from torchsse.errors import MissingDependencyError
+    from torchsse.report import markdown_page, write_figures
+
+    figures: list[Path] = []
+    try:
+        figures = write_figures(document, place)
+    except MissingDependencyError as error:
+        say(f"warning: no plots: {error}")
+    (place / "report.md").write_text(markdown_page(json.loads(json.dumps(document)), figures))
+
+
+def _command(name: str, blocks: tuple[Block, ...], wanted: Overrides, *, whole: bool) -> list[str]:
+    """The command line for provenance, without this machine's paths."""
+    words = _words(name, wanted)
+    return words if whole else [*words, "--only", ",".join(block.name for block in blocks)]
+
+
+def _words(name: str, wanted: Overrides) -> list[str]:
+    words = ["torchsse", "reproduce", name, "--data", "DIR"]
+    for option, value in wanted.words().items():
+        words += [f"--{option}", ",".join(map(str, value)) if isinstance(value, list) else str(value)]
+    return words

@@ -1,0 +1,143 @@
+"""The estimators that a comparison can be over: how each is made from a run's settings and an arm's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torchsse.experiments.settings import CompareSettings
+    from torchsse.recsys.base import Recommender
+
+__all__ = ["ALS", "BPR_KIND", "GRAPH_ALS", "HARD_BPR", "ITEM_KNN", "MARGINALIZED", "MF", "POPULARITY", "SQLRANK"]
+__all__ += ["ModelKind"]
+
+SWEEPS = 60
+"""Sweeps of alternating least squares at most, where SGD takes the epochs of the settings: about ten are enough for
+implicit feedback and with biases, without them the RMSE still falls after thirty."""
+
+SWEEP_PATIENCE = 4
+
+Chosen = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """One estimator.
+
+    Attributes:
+        name: what journal and table call it.
+        build: makes it from what holds for every arm and from an arm's own settings, which win.
+        trained: the column of its `history_` that training improves; None for one that is fitted in one go and has no
+            history, so that it is measured once.
+        epochs: the most it may take, if less than the settings say.
+        patience: the same for the epochs without a better value on validation.
+    """
+
+    name: str
+    build: Callable[[CompareSettings, Chosen], Recommender]
+    trained: str | None
+    epochs: int | None = None
+    patience: int | None = None
+
+    def limits(self, settings: CompareSettings) -> tuple[int, int]:
+        """Epochs and patience of a trial.
+
+        >>> from torchsse.experiments.settings import CompareSettings
+        >>> MF.limits(CompareSettings(epochs=150)), MARGINALIZED.limits(CompareSettings(epochs=150, patience=10))
+        ((150, 30), (60, 4))
+        """
+        if self.trained is None:
+            return 1, 1
+        epochs = settings.epochs if self.epochs is None else min(self.epochs, settings.epochs)
+        return epochs, settings.patience if self.patience is None else min(self.patience, settings.patience)
+
+
+def _mf(settings: CompareSettings, chosen: Chosen) -> Recommender:
+    from torchsse.recsys import MatrixFactorization
+
+    given = {
+        "factors": settings.factors,
+        "learning_rate": settings.learning_rate,
+        "learning_rate_decay": settings.decay,
+        "biases": settings.biases,
+    }
+    return MatrixFactorization(**{**given, **chosen})
+
+
+def _marginalized(settings: CompareSettings, chosen: Chosen) -> Recommender:
+    from torchsse.recsys import MarginalizedMF
+
+    return MarginalizedMF(**{"factors": settings.factors, "biases": settings.biases, **chosen})
+
+
+def _graph_als(settings: CompareSettings, chosen: Chosen) -> Recommender:
+    from torchsse.recsys import GraphALS
+
+    return GraphALS(**{"factors": settings.factors, "biases": settings.biases, **chosen})
+
+
+def _bpr(settings: CompareSettings, chosen: Chosen) -> Recommender:
+    from torchsse.experiments.settings import RankingSettings
+    from torchsse.recsys import BPR
+
+    assert isinstance(settings, RankingSettings)
+    given = {
+        "factors": settings.factors,
+        "learning_rate": settings.learning_rate,
+        "learning_rate_decay": settings.decay,
+        "biases": settings.biases,
+        "num_negatives": settings.num_negatives,
+        "hard_negatives": settings.hard_negatives,
+        "validate_every": settings.validate_every,
+    }
+    return BPR(**{**given, **chosen})
+
+
+def _hard_bpr(settings: CompareSettings, chosen: Chosen) -> Recommender:
+    return _bpr(settings, {"hard_negatives": True, "num_negatives": 4, **chosen})
+
+
+def _als(settings: CompareSettings, chosen: Chosen) -> Recommender:
+    from torchsse.recsys import WeightedALS
+
+    words = {"factors": settings.factors, **chosen}
+    per_alpha = words.pop("regularization_per_alpha", None)
+    if per_alpha is not None:
+        words["regularization"] = per_alpha * words["alpha"]
+    return WeightedALS(**words)
+
+
+def _sqlrank(settings: CompareSettings, chosen: Chosen) -> Recommender:
+    from torchsse.experiments.settings import RankingSettings
+    from torchsse.recsys import SQLRank
+
+    assert isinstance(settings, RankingSettings)
+    return SQLRank(**{"factors": settings.factors, "validate_every": settings.validate_every, **chosen})
+
+
+def _popularity(settings: CompareSettings, chosen: Chosen) -> Recommender:
+    from torchsse.recsys import Popularity
+
+    return Popularity()
+
+
+def _item_knn(settings: CompareSettings, chosen: Chosen) -> Recommender:
+    from torchsse.recsys import ItemKNN
+
+    words = {name: value for name, value in chosen.items() if name not in ("epochs", "patience", "seed")}
+    if "neighbours" in words:
+        words["neighbors"] = int(words.pop("neighbours"))
+    return ItemKNN(**words)
+
+
+MF = ModelKind("mf", _mf, "train_rmse")
+MARGINALIZED = ModelKind("marginalized", _marginalized, "objective", SWEEPS, SWEEP_PATIENCE)
+GRAPH_ALS = ModelKind("graph-als", _graph_als, "objective", SWEEPS, SWEEP_PATIENCE)
+BPR_KIND = ModelKind("bpr", _bpr, "train_loss")
+HARD_BPR = ModelKind("bpr, hardest of 4 negatives", _hard_bpr, "train_loss")
+ALS = ModelKind("als", _als, "objective", SWEEPS, SWEEP_PATIENCE)
+SQLRANK = ModelKind("sqlrank", _sqlrank, "train_loss")
+POPULARITY = ModelKind("popularity", _popularity, None)
+ITEM_KNN = ModelKind("item-knn", _item_knn, None)

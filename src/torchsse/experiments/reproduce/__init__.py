@@ -1,0 +1,49 @@
+"""The paper's Tables 1 to 3 and Figures 3 and 4 as declared runs: data, arms, budgets, seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torchsse.experiments.reproduce.figure import Study
+from torchsse.experiments.reproduce.table import Block, Overrides, Table
+
+__all__ = ["FIGURES", "TABLES", "Block", "Overrides", "Study", "Table", "table"]
+
+
+def _table1(wanted: Overrides) -> Table:
+    from torchsse.experiments.reproduce.table1 import table1
+
+    return table1(wanted)
+
+
+def _table2(wanted: Overrides) -> Table:
+    from torchsse.experiments.reproduce.table2 import table2
+
+    return table2(wanted)
+
+
+def _table3(wanted: Overrides) -> Table:
+    from torchsse.experiments.reproduce.table3 import table3
+
+    return table3(wanted)
+
+
+def _figure3(wanted: Overrides) -> tuple[Study, ...]:
+    from torchsse.experiments.reproduce.figure3 import figure3
+
+    return figure3(wanted)
+
+
+def _figure4(wanted: Overrides) -> tuple[Study, ...]:
+    from torchsse.experiments.reproduce.figure4 import figure4
+
+    return figure4(wanted)
+
+
+FIGURES: dict[str, Callable[[Overrides], tuple[Study, ...]]] = {"figure3": _figure3, "figure4": _figure4}
+TABLES: dict[str, Callable[[Overrides], Table]] = {"table1": _table1, "table2": _table2, "table3": _table3}
+
+
+def table(name: str, wanted: Overrides | None = None) -> Table:
+    """A table by name, with the declared budget or the one asked for."""
+    return TABLES[name](wanted or Overrides())

@@ -1,0 +1,50 @@
+"""How long fits take, roughly: for the time left and for `--dry-run`. No result depends on it."""
+
+from __future__ import annotations
+
+from torchsse.experiments.arms import Arm
+from torchsse.experiments.reproduce.table import Block
+
+__all__ = ["block_seconds", "fit_seconds"]
+
+_PER_STEP = {
+    "bpr": 0.6e-9 * 3,
+    "bpr, hardest of 4 negatives": 0.9e-9 * 3,
+    "marginalized": 4e-9,
+    "graph-als": 4e-9,
+    "als": 4e-9,
+    "sqlrank": 4e-9,
+}
+"""Seconds per train rating, epoch and factor, on one core at 3 GHz. MF by SGD, the fastest, takes what the last line
+of `fit_seconds` says."""
+
+_MF = 0.16e-9
+_WARM_UP = 20
+"""Factors' worth of time that an example takes whatever the rank."""
+
+_FILL_IN = 5.0
+"""How much longer a sweep of alternating least squares takes where a graph fills the data in."""
+
+
+def fit_seconds(block: Block, arm: Arm, *, trial: bool) -> float:
+    """One trial (as many fits as there are validation splits), or one final fit."""
+    settings, kind = block.settings, arm.model
+    plain = "bpr" if block.data.feedback == "implicit" else "mf"
+    name = plain if kind is None else kind.name
+    if kind is not None and kind.trained is None:
+        return 1.0
+    epochs = settings.epochs if kind is None else kind.limits(settings)[0]
+    seconds = block.data.positives * epochs * (settings.factors + _WARM_UP) * _PER_STEP.get(name, _MF)
+    if arm.graphs != "none" and name in ("marginalized", "als"):
+        seconds *= _FILL_IN
+    return seconds * (settings.validation_splits if trial else 1)
+
+
+def block_seconds(block: Block) -> float:
+    """The whole block on one core."""
+    settings = block.settings
+    return sum(
+        arm.trials(settings.trials) * fit_seconds(block, arm, trial=True)
+        + settings.seeds * fit_seconds(block, arm, trial=False)
+        for arm in block.arms
+    )

@@ -1,0 +1,148 @@
+"""Running the blocks of a table: finished ones stay as they are, an unfinished one goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol, cast
+
+from torchsse.errors import ConfigError, DataError
+from torchsse.experiments.compare import JOURNAL, RESULTS, compare
+from torchsse.experiments.files import write_json
+from torchsse.experiments.journal import fingerprint
+from torchsse.experiments.pool import Observer
+from torchsse.experiments.reproduce.dataset import DataSet, files_not_found, missing_files
+from torchsse.experiments.reproduce.pairs import paired
+from torchsse.experiments.reproduce.summary import combined
+from torchsse.experiments.reproduce.table import Block, Table
+from torchsse.experiments.settings import CompareData, config_of
+from torchsse.experiments.task import Task
+
+__all__ = ["MARKER", "Watcher", "check_files", "finished_units", "is_finished", "reproduce"]
+
+MARKER = "results.json"
+"""The combined document, in the table's directory."""
+
+
+class Watcher(Protocol):
+    """Told how the run proceeds."""
+
+    def block(self, block: Block) -> Observer:
+        """A block begins; its observer."""
+
+    def skipped(self, block: Block) -> None:
+        """A block was finished before."""
+
+
+def reproduce(
+    table: Table,
+    blocks: Sequence[Block],
+    root: Path,
+    out: Path,
+    *,
+    jobs: int,
+    watcher: Watcher,
+    command: Sequence[str],
+    restart: bool = False,
+    after: Callable[[Block, dict[str, Any]], None] = lambda block, document: None,
+) -> dict[str, Any]:
+    """Run, or resume, blocks of a table; returns the document over all finished blocks, written to out/results.json.
+
+    Args:
+        table: what the blocks are of.
+        blocks: those to run, in order.
+        root: the data directory.
+        out: the table's directory; each block has one of its own in it.
+        jobs: fits at a time.
+        watcher: told of progress.
+        command: what provenance records as the command line, without the paths of this machine.
+        restart: discard earlier runs of these blocks.
+        after: called with each block that was run and its document.
+
+    Raises:
+        DataError: files that are not there.
+        ConfigError: a directory that holds another run, or something else.
+    """
+    check_files(blocks, root)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is not a directory; choose another --out")
+    loaded = _Loaded(root)
+    for block in blocks:
+        if not restart and is_finished(block, root, out / block.name):
+            watcher.skipped(block)
+            continue
+        observer = watcher.block(block)
+        data, place = loaded.data(block.data), out / block.name
+        document = compare(data, block.arms, block.settings, place, jobs=jobs, observer=observer, restart=restart)
+        document["provenance"]["command"] = list(command)
+        document["pairs"] = paired(data, document, block.settings, place)
+        write_json(place / RESULTS, document)
+        after(block, document)
+        write_json(out / MARKER, combined(table, out, command))
+    document = combined(table, out, command)
+    write_json(out / MARKER, document)
+    return document
+
+
+def check_files(blocks: Sequence[Block], root: Path) -> None:
+    """Raise `DataError` that names every file the blocks need and that is not under root."""
+    missing = missing_files([block.data for block in blocks], root)
+    if not missing:
+        return
+    without = [block.name for block in blocks if not missing_files([block.data], root)]
+    hint = f" With what is there --only {','.join(without)} runs." if without else ""
+    raise DataError(files_not_found(root, missing) + hint)
+
+
+def is_finished(block: Block, root: Path, place: Path) -> bool:
+    """Whether the block's directory holds the results of just these settings and data."""
+    try:
+        document = json.loads((place / RESULTS).read_text())
+        with open(place / JOURNAL) as journal:
+            header = json.loads(journal.readline())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    same: bool = header.get("fingerprint") == fingerprint(_config(block, root))
+    return same and "pairs" in document
+
+
+def finished_units(block: Block, place: Path) -> int:
+    """Fits that the block's journal holds, at a glance: for an estimate of what is left."""
+    try:
+        lines = (place / JOURNAL).read_text().count('"kind": "')
+        sessions = (place / JOURNAL).read_text().count('"kind": "session"')
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    return max(0, min(block.fits, lines - sessions - 1))
+
+
+def _config(block: Block, root: Path) -> dict[str, Any]:
+    """The identity that `compare` gives the block's journal, from files that need not be parsed for it."""
+    files, reading = block.data.identity(root)
+    sketch = cast(CompareData, SimpleNamespace(files=files, reading=reading))
+    return config_of(_task(block.data), block.settings, block.arms, sketch)
+
+
+def _task(data: DataSet) -> Task:
+    if data.feedback == "implicit":
+        from torchsse.experiments.ranking import RankingTask
+
+        return RankingTask()
+    from torchsse.experiments.rating import RatingTask
+
+    return RatingTask()
+
+
+class _Loaded:
+    """The data set read last: blocks that differ in rank only share it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._last = root, cast("tuple[DataSet, CompareData] | None", None)
+
+    def data(self, wanted: DataSet) -> CompareData:
+        if self._last is None or self._last[0] is not wanted:
+            self._last = None
+            self._last = wanted, wanted.load(self._root)
+        return self._last[1]

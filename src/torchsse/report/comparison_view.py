@@ -1,0 +1,155 @@
+"""The combined document of a table of the paper as sections and rows: what both pages show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torchsse.report.document import Record, is_significant
+from torchsse.report.format import interval, number, p_value, params, signed
+from torchsse.report.metric import best, gain, label
+from torchsse.report.verdict import verdict
+
+__all__ = ["BETTER", "WORSE", "Cell", "Section", "block_document", "details", "sections"]
+
+BETTER, WORSE = "*", "†"
+"""Marks of arms that differ from the plain one significantly."""
+
+_SUMMARY = ("rmse", "precision@1", "precision@5", "precision@10")
+"""Metrics of the summary; all others are in the details of each block."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number with what is said about it: `text` as shown, `best` of its column, `mark` of its significance."""
+
+    text: str
+    best: bool = False
+    mark: str = ""
+
+    def __str__(self) -> str:
+        return self.text + self.mark
+
+
+@dataclass(frozen=True)
+class Section:
+    """One data set: rows are arms, columns the paper's numbers, then the blocks'.
+
+    Attributes:
+        groups: (head, columns under it), after the first column.
+        heads: of all columns.
+        rows: cells of each arm.
+        blocks: of this section.
+        verdicts: (column, sentence) per block.
+    """
+
+    title: str
+    differs: str
+    groups: list[tuple[str, int]]
+    heads: list[str]
+    rows: list[list[Cell]]
+    blocks: list[dict[str, Any]]
+    verdicts: list[tuple[str, str]]
+
+
+def sections(document: dict[str, Any]) -> list[Section]:
+    """One per data set, in the order of the blocks."""
+    titles = dict.fromkeys(block["data"] for block in document["blocks"])
+    return [_section(document, title) for title in titles]
+
+
+def block_document(document: dict[str, Any], block: dict[str, Any]) -> dict[str, Any]:
+    """A block as the document of a comparison of its own."""
+    records = [record for record in document["results"] if record["block"] == block["name"]]
+    origin = {**block["provenance"], "notes": block["notes"], "config": {"arms": block["arms"]}}
+    return {"schema": 1, "provenance": origin, "results": records}
+
+
+def _section(document: dict[str, Any], title: str) -> Section:
+    blocks = [block for block in document["blocks"] if block["data"] == title]
+    by_block = {block["name"]: block_document(document, block)["results"] for block in blocks}
+    arms = list(dict.fromkeys(record["arm"] for records in by_block.values() for record in records))
+    present = {record["metric"] for records in by_block.values() for record in records}
+    metrics = [metric for metric in _SUMMARY if metric in present] or sorted(present)[:1]
+    about = document["table"]
+    paper = {(f["model"], f["metric"]): f["value"] for f in about["paper"] if f["data"] == blocks[0]["paper_data"]}
+    groups = [("paper", len(metrics))] if paper else []
+    heads = ["", *((_short(metric) for metric in metrics) if paper else ())]
+    for block in blocks:
+        groups.append((block["column"], len(metrics)))
+        heads += [_short(metric) for metric in metrics]
+    rows = []
+    for arm in arms:
+        row = [Cell(arm)]
+        if paper:
+            row += [Cell(number(paper.get((about["models"].get(arm, ""), metric)))) for metric in metrics]
+        row += [_cell(by_block[block["name"]], arm, metric) for block in blocks for metric in metrics]
+        rows.append([*row, Cell(_row_note(about, arm, bool(paper)))])
+    return Section(
+        title,
+        blocks[0]["differs"],
+        [*groups, ("", 1)],
+        [*heads, "what it is, what differs from the paper's"],
+        rows,
+        blocks,
+        [(block["column"], verdict(block_document(document, block))) for block in blocks],
+    )
+
+
+def _short(metric: str) -> str:
+    """For the head of a narrow column, as the paper writes it."""
+    return label(metric).replace("precision@", "P@")
+
+
+def _cell(records: list[Record], arm: str, metric: str) -> Cell:
+    of_metric = [record for record in records if record["metric"] == metric]
+    record = next((record for record in of_metric if record["arm"] == arm), None)
+    if record is None:
+        return Cell("")
+    mark = ""
+    if is_significant(record):
+        mark = BETTER if gain(record) > 0 else WORSE
+    ends = record["ci95"]
+    width = "" if ends is None else f" ± {(ends[1] - ends[0]) / 2:.4f}"
+    return Cell(number(record["mean"]) + width, record is best(of_metric), mark)
+
+
+def _row_note(about: dict[str, Any], arm: str, paper: bool) -> str:
+    """What the arm is, which row of the paper it stands for, and how it differs from that."""
+    parts = [about["labels"].get(arm, "")]
+    if paper:
+        row = about["models"].get(arm)
+        parts.append(f"paper: {row}" if row else "not in the paper")
+        parts.append(about["arm_differs"].get(arm, "").rstrip(".") if row else "")
+    return "; ".join(part for part in parts if part)
+
+
+def details(document: dict[str, Any], block: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of one block: the deciding metric with intervals, tests, and what validation chose."""
+    records = block_document(document, block)["results"]
+    first = records[0]
+    own = {pair["arm"]: pair for pair in block["pairs"] if pair["metric"] == first["metric"]}
+    heads = ["arm", f"test {label(first['metric'])}", "95% interval", "vs none", "95% interval", "p (Holm)"]
+    if own:
+        heads += ["vs its own plain arm", "95% interval", "p (Holm)"]
+    heads += ["warm"] if first.get("n_cold") else []
+    rows = []
+    for record in records:
+        if record["metric"] != first["metric"]:
+            continue
+        row = [record["arm"], number(record["mean"]), interval(record["ci95"]), *_against(record)]
+        if own:
+            pair = own.get(record["arm"])
+            row += ["", "", ""] if pair is None else [f"{pair['against']}: {_against(pair)[0]}", *_against(pair)[1:]]
+        if first.get("n_cold"):
+            row.append(number(record.get(f"warm_{record['metric']}")))
+        rows.append([*row, params(record["params"]), str(record.get("best_epoch", ""))])
+    return [*heads, "chosen on validation", "epochs"], rows
+
+
+def _against(found: Record) -> list[str]:
+    """Difference, interval and p; blank for the baseline."""
+    if found["p_value"] is None:
+        return ["", "", ""]
+    mark = BETTER if is_significant(found) and gain(found) > 0 else WORSE if is_significant(found) else ""
+    return [signed(found["difference"]) + mark, interval(found["difference_ci95"], signed), p_value(found["p_value"])]

@@ -1,0 +1,135 @@
+"""report.md and report.html of a table of the paper: its numbers beside ours, and what differs."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from torchsse.errors import MissingDependencyError
+from torchsse.report.comparison_view import BETTER, WORSE, Section, details, sections
+from torchsse.report.html import page, table
+from torchsse.report.page import provenance_lines
+
+__all__ = ["html_of_table", "markdown_of_table", "write_table_pages"]
+
+_PLOT = "differences.png"
+
+
+def write_table_pages(document: dict[str, Any], out: Path) -> list[Path]:
+    """Write both pages and, with matplotlib, the plot; returns their paths."""
+    from torchsse.report.forest import forest_figure
+
+    written = [out / "report.md", out / "report.html"]
+    plot: Path | None = None
+    try:
+        figure = forest_figure(document)
+        if figure is not None:
+            plot = out / _PLOT
+            figure.savefig(plot, dpi=150, bbox_inches="tight")
+            written.append(plot)
+    except MissingDependencyError:
+        pass
+    written[0].write_text(markdown_of_table(document, plot))
+    written[1].write_text(html_of_table(document, plot))
+    return written
+
+
+def markdown_of_table(document: dict[str, Any], plot: Path | None) -> str:
+    """The whole page as Markdown."""
+    about = document["table"]
+    parts = [f"# {_headline(about)}", _reading(), _bullets(about["differs"])]
+    for section in sections(document):
+        parts += [f"## {section.title}", section.differs, _markdown_table(section)]
+        parts.append("\n".join(f"- **{column}**: {sentence}" for column, sentence in section.verdicts))
+    if plot is not None:
+        parts.append(f"![differences from the plain arm]({plot.name})")
+    parts.append("## Details")
+    for section in sections(document):
+        for block in section.blocks:
+            heads, rows = details(document, block)
+            parts.append(f"### {section.title}, {block['column']}")
+            parts.append(_markdown_rows(heads, rows))
+            parts.append(_bullets(_facts(block)))
+    if document["unfinished"]:
+        parts.append(f"Not run yet: {', '.join(document['unfinished'])}.")
+    parts.append("## Provenance\n\n" + _bullets(_provenance(document)))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def html_of_table(document: dict[str, Any], plot: Path | None) -> str:
+    """The same as one HTML file that needs no other."""
+    about = document["table"]
+    body = [f"<h1>{escape(_headline(about))}</h1>", f"<p>{escape(_reading())}</p>", _list(about["differs"])]
+    for section in sections(document):
+        body += [f"<h2>{escape(section.title)}</h2>", f"<p>{escape(section.differs)}</p>"]
+        cells = [[(str(cell), "best" if cell.best else "") for cell in row] for row in section.rows]
+        body.append(table(section.heads, cells, groups=[("", 1), *section.groups]))
+        body.append(_list([f"{column}: {sentence}" for column, sentence in section.verdicts]))
+        for block in section.blocks:
+            heads, rows = details(document, block)
+            inner = table(heads, [[(text, "") for text in row] for row in rows]) + _list(_facts(block))
+            body.append(f"<details><summary>{escape(block['column'])}: details</summary>{inner}</details>")
+    if plot is not None:
+        image = base64.b64encode(plot.read_bytes()).decode()
+        body.append("<h2>Differences from the plain arm</h2>")
+        body.append(f'<img alt="differences from the plain arm" src="data:image/png;base64,{image}">')
+    if document["unfinished"]:
+        body.append(f"<p>Not run yet: {escape(', '.join(document['unfinished']))}.</p>")
+    body += ["<h2>Provenance</h2>", _list(_provenance(document))]
+    return page(_headline(about), "\n".join(body))
+
+
+def _headline(about: dict[str, Any]) -> str:
+    return f"Table {about['name'].removeprefix('table')}: {about['title']}"
+
+
+def _reading() -> str:
+    return (
+        "Ours: mean over seeds ± half the width of its 95 % t interval; bold: the best of its column. Against the "
+        "plain arm of the first model, by a paired bootstrap over users with Holm's correction (p < 0.05): "
+        f"{BETTER} better, {WORSE} worse. What differs from the paper:"
+    )
+
+
+def _markdown_table(section: Section) -> str:
+    """Groups and heads in one line, since Markdown has but one."""
+    tops = [""] + [top for top, width in section.groups for _ in range(width)]
+    plain = len(set(section.heads[1:-1])) == 1
+    heads = [top if plain and top else f"{top} {head}".strip() for top, head in zip(tops, section.heads)]
+    rows = [[f"**{cell.text}**{cell.mark}" if cell.best else str(cell) for cell in row] for row in section.rows]
+    return _markdown_rows(heads, rows)
+
+
+def _markdown_rows(heads: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 2) + " --- |"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _facts(block: dict[str, Any]) -> list[str]:
+    settings, origin = block["settings"], block["provenance"]
+    facts = [
+        f"Rank {settings['factors']}, {settings['trials']} trials per arm, {settings['seeds']} seeds, at most "
+        f"{settings['epochs']} epochs, learning rate {settings['learning_rate']:g} × "
+        f"{settings['learning_rate_decay']:g} per epoch where it is not searched.",
+        block["remark"],
+        *block["notes"],
+    ]
+    if origin.get("git_commit"):
+        state = " with uncommitted changes" if origin.get("git_dirty") else ""
+        facts.append(f"Finished {origin['finished']}, commit {origin['git_commit'][:12]}{state}, "
+                     f"{origin['fit_seconds']:.0f} s of fits.")  # fmt: skip
+    return [fact for fact in facts if fact]
+
+
+def _provenance(document: dict[str, Any]) -> list[str]:
+    return provenance_lines(document["provenance"])
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _list(lines: list[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"

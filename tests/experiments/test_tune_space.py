@@ -1,0 +1,108 @@
+"""What is searched: the models' table, and how --search, --fix and --factors change it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from torchsse.errors import ConfigError
+from torchsse.experiments.space import Range
+from torchsse.experiments.tuning.dimensions import Choice, at, inside, parse_dimension
+from torchsse.experiments.tuning.models import MODELS, ModelName
+from torchsse.experiments.tuning.space import tune_space
+
+
+@pytest.mark.parametrize("name", ModelName)
+@pytest.mark.parametrize(("user_graph", "item_graph"), [(False, False), (True, False), (False, True), (True, True)])
+def test_every_model_has_a_space_that_its_estimator_takes(name: ModelName, user_graph: bool, item_graph: bool) -> None:
+    space = tune_space(MODELS[name], user_graph=user_graph, item_graph=item_graph)
+    for side, there in (("user", user_graph), ("item", item_graph)):
+        assert (f"rho_{side}" in space.searched) == (there and MODELS[name].swaps is not None)
+    assert set(space.defaults) == set(space.searched)
+    assert all(inside(space.searched[word], value) == value for word, value in space.defaults.items())
+    if user_graph or item_graph:
+        assert set(MODELS[name].response) & set(space.searched)
+
+
+def test_factors() -> None:
+    mf = MODELS[ModelName.mf]
+    assert tune_space(mf).fixed == {"factors": 100}
+    assert tune_space(mf, factors="10,50,100").searched["factors"] == Choice((10, 50, 100))
+    assert tune_space(mf, factors="10,50,100").defaults["factors"] == 100
+    assert tune_space(mf, factors="10:200:log").searched["factors"] == Range(10, 200, log=True, integer=True)
+    assert tune_space(mf, fix=["factors=7"]).fixed == {"factors": 7}
+
+
+def test_search_and_fix() -> None:
+    space = tune_space(
+        MODELS[ModelName.bpr],
+        item_graph=True,
+        search=["p0-item=0.1:0.9", "dropout=0:0.5", "num_negatives=1:8", "hard_negatives=false,true"],
+        fix=["biases=true", "rho_item=inf", "p0_user=0", "init_std=0.02"],
+    )
+    assert space.searched["p0_item"] == Range(0.1, 0.9)
+    assert space.searched["num_negatives"] == Range(1, 8, integer=True)
+    assert space.searched["hard_negatives"] == Choice((False, True))
+    assert space.defaults["dropout"] == 0.0
+    assert space.fixed == {"factors": 100, "biases": True, "rho_item": float("inf"), "p0_user": 0, "init_std": 0.02}
+
+
+def test_whole_numbers_are_known_from_the_estimator() -> None:
+    space = tune_space(MODELS[ModelName.sqlrank], search=["num_negatives=1:20", "init_std=0.01:0.1"])
+    assert space.searched["num_negatives"] == Range(1, 20, integer=True)
+    assert space.defaults["num_negatives"] == 1
+    assert space.searched["init_std"] == Range(0.01, 0.1)
+
+
+def test_a_table_that_never_swaps_has_no_rho_to_search() -> None:
+    space = tune_space(MODELS[ModelName.mf], item_graph=True, fix=["p0_item=0"])
+    assert "rho_item" not in space.searched
+    assert space.fixed["rho_item"] == 200.0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"search": ["p0_item=0.1:2"]}, "p0_item"),
+        ({"search": ["p0_item=0.1"]}, "low:high"),
+        ({"search": ["p0_item=a:b"]}, "low:high"),
+        ({"search": ["p0_item=0.1:0.2:sqrt"]}, "low:high"),
+        ({"search": ["p0_item=0:0.2:log"]}, "start above 0"),
+        ({"search": ["p0_item=0.2:0.1"]}, "low < high"),
+        ({"search": ["p0_item"]}, "name=value"),
+        ({"search": ["flavour=1:2"]}, "no setting 'flavour'"),
+        ({"search": ["epochs=1:2"]}, "--epochs"),
+        ({"search": ["p0_item=0.1:0.2", "p0-item=0.1:0.3"]}, "twice"),
+        ({"search": ["p0_item=0.1:0.2"], "fix": ["p0_item=0.1"]}, "either"),
+        ({"fix": ["weight_decay=-1"]}, "weight_decay"),
+        ({"fix": ["rho_item=10"]}, "item_graph"),
+        ({"fix": ["seed=1"]}, "--seed"),
+        ({"fix": ["num_threads=2"]}, "--jobs"),
+        ({"factors": "ten"}, "factors"),
+        ({"factors": "10:20.5"}, "whole numbers"),
+        ({"factors": "10,10"}, "different"),
+        ({"factors": "0:10"}, "factors"),
+    ],
+    ids=str,
+)
+def test_what_an_estimator_would_refuse_shows_before_anything_is_read(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        tune_space(MODELS[ModelName.mf], **given)
+
+
+def test_nothing_left_to_search() -> None:
+    words = ["regularization=0.1", "p0_user=0", "p0_item=0"]
+    with pytest.raises(ConfigError, match="nothing is left"):
+        tune_space(MODELS[ModelName.marginalized], fix=words)
+
+
+def test_every_point_of_the_unit_interval_is_inside() -> None:
+    for dimension in (
+        Range(1, 9, integer=True),
+        Range(0.1, 0.7, log=True),
+        parse_dimension("a,b,c", integer=False, name="x"),
+    ):
+        for u in (0.0, 0.3, 0.999999, 1.0):
+            value = at(dimension, u)
+            assert inside(dimension, value) == value
