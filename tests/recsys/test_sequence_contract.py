@@ -57,6 +57,11 @@ def explicit() -> bool:
 
 
 @pytest.fixture(scope="module")
+def iterates() -> bool:
+    return True
+
+
+@pytest.fixture(scope="module")
 def model(make, ratings) -> Recommender:
     return make(seed=1).fit(ratings)
 

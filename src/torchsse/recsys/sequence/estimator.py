@@ -109,8 +109,8 @@ class SequenceRecommender(Recommender):
         if not len(sequences):
             raise DataError("train: expected at least one action, got none")
         held_out = None if validation is None else as_sequences(validation)
-        self.user_ids, self.item_ids = sequences.user_ids, sequences.item_ids
-        self._indptr, self._indices = np.array(sequences.offsets), np.array(sequences.items)
+        # what was seen is the history, in the order of time
+        self._remember(sequences.to_ratings(), sequences.users, sequences.items.astype(np.int64))
         law, dropped = table_law(
             "item", self.item_graph, self.rho_item, self.item_ids, sequences.item_counts(), self.swap_unseen
         )
