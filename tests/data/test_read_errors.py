@@ -126,7 +126,7 @@ def test_damaged_packing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"duplicates": "newest"}, "duplicates: expected one of last, first, mean, max, error, got 'newest'"),
+        ({"duplicates": "newest"}, "duplicates: expected one of last, first, mean, max, error, keep, got 'newest'"),
         ({"feedback": "binary"}, "feedback: expected 'explicit', 'implicit' or None, got 'binary'"),
         ({"encoding": "utf-9"}, "encoding: expected a text encoding that Python knows, got 'utf-9'"),
         ({"separator": "abc"}, "separator: expected one ASCII character or '::', got 'abc'"),

@@ -10,6 +10,7 @@ from torchsse.data.edges import AttributeTable, EdgeTable, as_edges, read_attrib
 from torchsse.data.idmap import IdMap
 from torchsse.data.ratings import Ratings
 from torchsse.data.read import as_ratings, read_ratings
+from torchsse.data.sequences import Sequences, as_sequences, read_sequences
 from torchsse.data.shared import SharedEdges, read_pairs, shared_attribute_edges
 from torchsse.data.side import ItemTable, UserTable, read_items, read_users, user_groups
 from torchsse.data.synthetic import planted_clusters
@@ -21,10 +22,12 @@ __all__ = [
     "IdMap",
     "ItemTable",
     "Ratings",
+    "Sequences",
     "SharedEdges",
     "UserTable",
     "as_edges",
     "as_ratings",
+    "as_sequences",
     "describe",
     "download",
     "graph_coverage",
@@ -34,6 +37,7 @@ __all__ = [
     "read_items",
     "read_pairs",
     "read_ratings",
+    "read_sequences",
     "read_users",
     "shared_attribute_edges",
     "split",

@@ -170,9 +170,10 @@ def finish(
     if like is not None:
         user_ids, users = _align(like.user_ids, user_ids, users, "user", where)
         item_ids, items = _align(like.item_ids, item_ids, items, "item", where)
-    users, items, values, timestamps = _one_row_per_pair(
-        users, items, values, timestamps, duplicates, user_ids, item_ids, where, source
-    )
+    if duplicates != "keep":
+        users, items, values, timestamps = _one_row_per_pair(
+            users, items, values, timestamps, duplicates, user_ids, item_ids, where, source
+        )
     floats = None if values is None else values.astype(np.float32)
     return Ratings(users, items, floats, timestamps, user_ids, item_ids)
 

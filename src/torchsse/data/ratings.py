@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Duplicates", "Feedback", "Ratings"]
 
 Feedback = Literal["explicit", "implicit"]
-Duplicates = Literal["last", "first", "mean", "max", "error"]
+Duplicates = Literal["last", "first", "mean", "max", "error", "keep"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -56,7 +56,8 @@ def read_ratings(
             were not asked for and cannot be read are left out with a warning.
         duplicates: which of several rows for one (user, item) pair counts: ``"last"`` (by timestamp if every row has
             one, ties and else by the order of the file), ``"first"`` in the file, the ``"mean"`` or ``"max"`` of their
-            ratings, or ``"error"``. They are reported by a `TorchsseWarning` with their number and an example.
+            ratings, or ``"error"``; ``"keep"`` keeps them all, as sequences need. What is dropped is reported by a
+            `TorchsseWarning` with the number of rows and an example.
         feedback: ``"implicit"`` ignores the ratings, ``"explicit"`` keeps them. None: the kind of `like`; without
             it implicit if there is no rating column or all ratings are equal.
         like: a train set. Its id maps are extended at the end by ids that are new here, so that codes agree; new

@@ -21,17 +21,20 @@ from torchsse.recsys.bpr import BPR
 from torchsse.recsys.item_knn import ItemKNN
 from torchsse.recsys.mf import MatrixFactorization
 from torchsse.recsys.popularity import Popularity
+from torchsse.recsys.sequence import SSEPT, SASRec
 from torchsse.recsys.sqlrank import SQLRank
 from torchsse.recsys.training import DivergedError
 
 __all__ = [
     "BPR",
+    "SSEPT",
     "DivergedError",
     "GraphALS",
     "ItemKNN",
     "MarginalizedMF",
     "MatrixFactorization",
     "Popularity",
+    "SASRec",
     "SQLRank",
     "WeightedALS",
 ]

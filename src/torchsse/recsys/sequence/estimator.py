@@ -1,0 +1,362 @@
+"""What SASRec and SSEPT share as estimators: fitting, scoring, measuring, files."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from torchsse.data import Sequences, as_sequences
+from torchsse.errors import ConfigError, DataError
+from torchsse.metrics import RANKING_METRICS
+from torchsse.recsys.base import Codes, Floats, Recommender
+from torchsse.recsys.graphs import check_graph_words, table_law
+from torchsse.recsys.params import check_choice, check_integer, check_number
+from torchsse.recsys.ranking import RankingTest
+from torchsse.recsys.sequence.candidates import Candidates, draw_candidates, measure_candidates
+from torchsse.recsys.sequence.encode import encode_histories, threads
+from torchsse.recsys.sequence.histories import History, last_known, merge
+from torchsse.recsys.sequence.loop import RunFiles, run_sequence_epochs
+from torchsse.recsys.sequence.losses import LOSSES
+from torchsse.recsys.sequence.network import SequenceNetwork
+from torchsse.recsys.sequence.trainer import SequenceTrainer, TrainWords
+from torchsse.recsys.topk import top_k
+from torchsse.recsys.training import Callback, fingerprint
+from torchsse.transition import Law
+
+__all__ = ["SequenceRecommender"]
+
+_SAMPLED = "sampled_"
+
+
+class SequenceRecommender(Recommender):
+    """An estimator that reads each user's history in the order of time. A subclass holds the constructor words."""
+
+    network: SequenceNetwork
+    hidden: int
+    blocks: int
+    heads: int
+    max_length: int
+    dropout: float
+    attention_dropout: float
+    weight_decay: float
+    p0_input: float
+    p0_output: float
+    item_graph: Any
+    rho_item: float | None
+    swap_unseen: bool
+    coupled: bool
+    loss: str
+    num_negatives: int
+    shared_negatives: bool
+    calibration: float
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    patience: int | None
+    metric: str
+    validate_every: int
+    num_threads: int
+    seed: int
+    device: str
+    checkpoint: Any
+    checkpoint_seconds: float
+
+    def _check_params(self) -> None:
+        for name in (
+            "hidden", "blocks", "heads", "max_length", "num_negatives", "batch_size", "epochs", "validate_every",
+            "num_threads",
+        ):  # fmt: skip
+            check_integer(name, getattr(self, name), 1)
+        check_integer("seed", self.seed, 0)
+        if self.patience is not None:
+            check_integer("patience", self.patience, 1)
+        check_number("learning_rate", self.learning_rate, 0.0, open_low=True)
+        for name in ("weight_decay", "checkpoint_seconds"):
+            check_number(name, getattr(self, name), 0.0)
+        for name in ("dropout", "attention_dropout"):
+            check_number(name, getattr(self, name), 0.0, 1.0, open_high=True)
+        for name in ("p0_input", "p0_output", "p0_user", "calibration"):
+            check_number(name, getattr(self, name, 0.0), 0.0, 1.0)
+        check_choice("loss", self.loss, LOSSES)
+        name, _, k = str(self.metric).removeprefix(_SAMPLED).partition("@")
+        known = ("ndcg", "hr") if str(self.metric).startswith(_SAMPLED) else RANKING_METRICS
+        if name not in known or not k.isascii() or not k.isdigit() or int(k) < 1:
+            raise ConfigError(f"metric: expected {', '.join(known)}, '@' and a number, got {self.metric!r}")
+        check_graph_words("item", self.item_graph, self.rho_item)
+        width = self.hidden + int(getattr(self, "user_hidden", 0))
+        if width % self.heads:
+            raise ConfigError(f"heads: expected a divisor of the width {width}, got {self.heads}")
+        if self.coupled and self.p0_output != 0.0:
+            raise ConfigError("coupled moves targets by the coins of the inputs: expected p0_output = 0 with it")
+
+    # fitting ----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _network(self, num_users: int, num_items: int) -> SequenceNetwork:
+        """A network with initial values."""
+
+    def _user_law(self, sequences: Sequences) -> Law | None:
+        return None
+
+    def _fit(self, train: Any, validation: Any, callback: Callback | None) -> None:
+        self._check_params()
+        sequences = as_sequences(train)
+        if not len(sequences):
+            raise DataError("train: expected at least one action, got none")
+        held_out = None if validation is None else as_sequences(validation)
+        # what was seen is the history, in the order of time
+        self._remember(sequences.to_ratings(), sequences.users, sequences.items.astype(np.int64))
+        law, dropped = table_law(
+            "item", self.item_graph, self.rho_item, self.item_ids, sequences.item_counts(), self.swap_unseen
+        )
+        self.dropped_edges_ = {"item": dropped}
+        user_law = self._user_law(sequences)
+        try:
+            self.network = self._network(sequences.num_users, sequences.num_items).to(torch.device(self.device))
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(f"device: torch cannot use {self.device!r} ({str(error).splitlines()[0]})") from None
+        self.history_: list[dict[str, Any]] = []
+        self.best_epoch_, self.stopped_ = 0, None
+        swaps = max(self.p0_input, self.p0_output) > 0.0
+        trainer = SequenceTrainer(
+            self.network, self._indptr, self._indices, self._words(), law if swaps else None, user_law
+        )
+        with threads(self.num_threads):
+            self.best_epoch_, self.stopped_ = run_sequence_epochs(
+                trainer,
+                epochs=self.epochs,
+                patience=self.patience,
+                measure=None if held_out is None else self._measure(held_out),
+                every=self.validate_every,
+                metric=self.metric,
+                callback=callback,
+                files=self._files(held_out, (law, user_law)),
+                history=self.history_,
+            )
+
+    def _words(self) -> TrainWords:
+        return TrainWords(
+            learning_rate=float(self.learning_rate),
+            weight_decay=float(self.weight_decay),
+            batch_size=int(self.batch_size),
+            loss=self.loss,
+            num_negatives=int(self.num_negatives),
+            shared_negatives=bool(self.shared_negatives) or self.loss == "sampled-softmax",
+            calibration=float(self.calibration),
+            p0_input=float(self.p0_input),
+            p0_output=float(self.p0_output),
+            p0_user=float(getattr(self, "p0_user", 0.0)),
+            coupled=bool(self.coupled),
+            seed=int(self.seed),
+        )
+
+    def _measure(self, held_out: Sequences) -> Callable[[], float]:
+        k = int(self.metric.partition("@")[2])
+        if self.metric.startswith(_SAMPLED):
+            candidates = self.draw_candidates(held_out)
+            name = self.metric.removeprefix(_SAMPLED)
+            return lambda: float(self.evaluate_sampled(candidates, ks=(k,))["means"][name])
+        test = RankingTest(self, held_out.to_ratings(), ks=(k,))
+        return lambda: float(test.run(self._scorer(test))["means"][self.metric])
+
+    def _files(self, held_out: Sequences | None, laws: Any) -> RunFiles | None:
+        if self.checkpoint is None:
+            return None
+        apart = {"user_graph", "item_graph", "checkpoint", "checkpoint_seconds"}
+        words = {k: v for k, v in self.get_params().items() if k not in apart}
+        extra: list[Any] = [] if held_out is None else [held_out.offsets, held_out.items]
+        for law in laws:
+            graph = getattr(law, "graph", None)
+            if graph is not None:
+                extra += [graph.indptr, graph.indices, *([] if graph.weights is None else [graph.weights])]
+        ids = [self.user_ids.ids.tolist(), self.item_ids.ids.tolist()]
+        mark = fingerprint(words, ids, self._indptr, self._indices, *extra)
+        return RunFiles(self.checkpoint, mark, float(self.checkpoint_seconds))
+
+    def observe(self, actions: Any) -> int:
+        """Lengthen the histories of known users by later actions, without training; predictions start from there.
+
+        Args:
+            actions: whatever `torchsse.data.as_sequences` takes; unknown users and items are left out.
+
+        Returns:
+            How many actions were left out.
+        """
+        self._check_fitted()
+        (self._indptr, self._indices), dropped = merge(
+            (self._indptr, self._indices), actions, self.user_ids, self.item_ids
+        )
+        return dropped
+
+    # prediction -------------------------------------------------------------------------------------------------
+
+    def _encode(self, users: Codes) -> Floats:
+        with threads(self.num_threads):
+            return encode_histories(self.network, self._indptr, self._indices, np.asarray(users, dtype=np.int64))
+
+    def _item_rows(self) -> Floats:
+        rows: Floats = self.network.item_embedding.weight.detach().cpu().numpy()[: len(self.item_ids)]
+        return rows
+
+    def _score_pairs(self, users: Codes, items: Codes) -> Floats:
+        out = np.zeros(len(users), dtype=np.float32)
+        known = np.flatnonzero((users >= 0) & (items >= 0))
+        if len(known):
+            who, row = np.unique(users[known], return_inverse=True)
+            vectors = self._encode(who)[:, : self.hidden]
+            out[known] = (vectors[row] * self._item_rows()[items[known]]).sum(1)
+        return out
+
+    def _score_users(self, users: Codes) -> Floats:
+        vectors = torch.from_numpy(self._encode(users)[:, : self.hidden])
+        found: Floats = (vectors @ torch.from_numpy(self._item_rows()).T).numpy()
+        return found
+
+    def recommend_next(
+        self, history: Sequence[Any], k: int = 10, exclude_seen: bool = True, user: Any = None
+    ) -> tuple[npt.NDArray[Any], Floats]:
+        """The k best items to follow a history that is typed in.
+
+        Args:
+            history: raw item ids, the earliest first; unknown ones are left out.
+            k: how many.
+            exclude_seen: leave out the items of the history.
+            user: raw id of the user it is of, for a model with a user table; None: the mean of all users.
+
+        Returns:
+            (items, scores), both (k,), best first; short ones end in None and -inf.
+
+        Raises:
+            DataError: no item of the history is known, or the user is not. ConfigError: k below 1.
+        """
+        self._check_fitted()
+        check_integer("k", k, 1)
+        codes = last_known(history, self.item_ids)
+        indptr, row = np.array([0, len(codes)]), np.zeros(1, dtype=np.int64)
+        with threads(self.num_threads):
+            vector = encode_histories(self.network, indptr, codes, row, self._table_user(user))[:, : self.hidden]
+        score = vector @ self._item_rows().T
+        if exclude_seen:
+            score[0, codes] = -np.inf
+        best, scores = top_k(score, k)
+        items = np.full(k, None, dtype=object)
+        items[best[0] >= 0] = self.item_ids.ids.astype(object)[best[0][best[0] >= 0]]
+        return items, scores[0]
+
+    def _table_user(self, user: Any) -> Codes:
+        return np.zeros(1, dtype=np.int64)
+
+    # measuring --------------------------------------------------------------------------------------------------
+
+    def _scorer(self, test: RankingTest) -> Callable[[Codes], Floats]:
+        users = np.unique(test._model_users[test._model_users >= 0])
+        vectors = torch.from_numpy(self._encode(users)[:, : self.hidden])
+        rows = torch.from_numpy(self._item_rows()).T
+        return lambda codes: (vectors[torch.from_numpy(np.searchsorted(users, codes))] @ rows).numpy()
+
+    def evaluate(
+        self, test: Any, ks: Sequence[int] = (1, 5, 10), exclude_seen: bool = True, history: Any = None
+    ) -> dict[str, Any]:
+        """Rankings of all items against what each user did next: see `torchsse.recsys.ranking.evaluate_ranking`.
+
+        Args:
+            test: whatever `torchsse.data.as_sequences` takes; all of a user's actions in it are positives.
+            ks: cut-offs.
+            exclude_seen: leave out what is in a user's history. False where users come back to items.
+            history: actions between train and test, such as the validation part.
+        """
+        self._check_fitted()
+        with _observed(self, history):
+            found = RankingTest(self, as_sequences(test).to_ratings(), ks, exclude_seen, self.num_threads)
+            return {"protocol": "all items", **found.run(self._scorer(found))}
+
+    def draw_candidates(self, test: Any, history: Any = None, negatives: int = 100, seed: int = 0) -> Candidates:
+        """Random negatives for `evaluate_sampled`: items in neither history nor test of a user, drawn once.
+
+        Args:
+            test: as for `evaluate`; the first action of each user is the target.
+            history: as for `evaluate`.
+            negatives: items for each user.
+            seed: of the draw.
+        """
+        self._check_fitted()
+        sequences = as_sequences(test)
+        with _observed(self, history):
+            (indptr, items), _ = merge((self._indptr, self._indices), sequences, self.user_ids, self.item_ids)
+            place = sequences.offsets[:-1][sequences.lengths > 0]
+            users = self.user_ids.encode(sequences.user_ids.ids[sequences.lengths > 0])
+            targets = self.item_ids.encode(sequences.item_ids.ids[sequences.items[place]])
+            kept = (users >= 0) & (targets >= 0)
+            if not kept.any():
+                raise DataError("test: expected users and items of the train set, got none")
+            return draw_candidates(
+                indptr, items, users[kept], targets[kept], self.user_ids, self.item_ids, negatives, seed
+            )
+
+    def evaluate_sampled(
+        self, candidates: Candidates, ks: Sequence[int] = (1, 5, 10), history: Any = None
+    ) -> dict[str, Any]:
+        """The paper's protocol: NDCG@k and HR@k of the next item among random ones. No substitute for `evaluate`.
+
+        Args:
+            candidates: from `draw_candidates`, of this or another model of the same data.
+            ks: cut-offs.
+            history: as for `evaluate`.
+
+        Returns:
+            ``protocol``: a line that says so; ``means``; ``per_user``: arrays (n,); ``users``; ``n_users``.
+        """
+        self._check_fitted()
+        codes = self.user_ids.encode(candidates.users)
+        if len(codes) == 0 or codes.min() < 0:
+            raise DataError("candidates: expected users of the train set")
+        with _observed(self, history):
+            vectors = self._encode(codes)[:, : self.hidden]
+        per_user = measure_candidates(vectors, self._item_rows(), candidates, self.item_ids, ks)
+        means = {name: float(values.mean()) for name, values in per_user.items()}
+        return {
+            "protocol": candidates.protocol, "means": means, "per_user": per_user, "users": candidates.users,
+            "n_users": len(codes),
+        }  # fmt: skip
+
+    # files ------------------------------------------------------------------------------------------------------
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        facts = {
+            "best_epoch": self.best_epoch_, "stopped": self.stopped_, "history": self.history_,
+            "dropped_edges": self.dropped_edges_,
+        }  # fmt: skip
+        return facts, {f"network.{k}": v.detach().cpu().numpy() for k, v in self.network.state_dict().items()}
+
+    def _restore(self, facts: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+        self.best_epoch_, self.stopped_ = facts["best_epoch"], facts["stopped"]
+        self.history_, self.dropped_edges_ = facts["history"], facts["dropped_edges"]
+        self.network = self._network(len(self.user_ids), len(self.item_ids))
+        state = {k.removeprefix("network."): torch.from_numpy(np.array(v)) for k, v in arrays.items()}
+        try:
+            self.network.load_state_dict(state)
+        except RuntimeError as error:
+            raise KeyError(str(error)) from None
+        device = torch.device(self.device)
+        if device.type != "cuda" or torch.cuda.is_available():  # trained on a GPU, served without one
+            self.network.to(device)
+
+
+class _observed:  # noqa: N801 - a context manager, used like a function
+    """The model knows `history` inside."""
+
+    def __init__(self, model: SequenceRecommender, history: Any) -> None:
+        self._model, self._history = model, history
+        self._before: History = (model._indptr, model._indices)
+
+    def __enter__(self) -> None:
+        if self._history is not None:
+            self._model.observe(self._history)
+
+    def __exit__(self, *_: object) -> None:
+        self._model._indptr, self._model._indices = self._before

@@ -1,0 +1,159 @@
+"""Epochs of a sequence trainer: early stopping, history, and a checkpoint after each that a run goes on from."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from torchsse.errors import ConfigError
+from torchsse.recsys import storage
+from torchsse.recsys.sequence.trainer import SequenceTrainer
+from torchsse.recsys.training import Callback, Checkpoint, DivergedError
+
+__all__ = ["RunFiles", "run_sequence_epochs"]
+
+Arrays = dict[str, npt.NDArray[Any]]
+_BEST = "best."
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The directory of a run's checkpoint, tied to the fingerprint of its settings and data.
+
+    Attributes:
+        directory: where it lies.
+        mark: the fingerprint.
+        seconds: write at most this often; the end of a run is always written.
+    """
+
+    directory: str | os.PathLike[str]
+    mark: str
+    seconds: float
+
+    def read(self) -> tuple[dict[str, Any], Arrays] | None:
+        """(progress, arrays), None if there is nothing yet."""
+        if not os.path.exists(os.path.join(self.directory, storage.MANIFEST)):
+            return None
+        document, arrays, _ = storage.read(self.directory, Checkpoint.KIND)
+        if document["mark"] != self.mark:
+            raise ConfigError(
+                f"checkpoint {os.fspath(self.directory)}: belongs to a run with other settings or data; "
+                "remove it or name another directory"
+            )
+        return document["progress"], arrays
+
+    def write(self, progress: dict[str, Any], arrays: Arrays) -> None:
+        facts = {"estimator": Checkpoint.KIND, "mark": self.mark, "progress": progress}
+        # a rename survives SIGKILL; waiting for the disk would survive a power cut too, for as long as an epoch
+        storage.write(self.directory, facts, arrays, None, sync=False)
+
+
+@dataclass
+class _Run:
+    best_value: float = -math.inf
+    best_epoch: int = 0
+    stopped: str | None = None
+    best: Arrays | None = None
+    start: int = 0
+
+
+def run_sequence_epochs(
+    trainer: SequenceTrainer,
+    *,
+    epochs: int,
+    patience: int | None,
+    measure: Callable[[], float] | None,
+    every: int,
+    metric: str,
+    callback: Callback | None,
+    files: RunFiles | None,
+    history: list[dict[str, Any]],
+) -> tuple[int, str | None]:
+    """Train up to `epochs` epochs; with `measure` end at the parameters of the best epoch measured.
+
+    `history` is filled in place. Of several processes the first writes the checkpoint; all read it.
+
+    Returns:
+        (best epoch, what stopped the run).
+
+    Raises:
+        DivergedError: a loss or a parameter is not finite.
+    """
+    run = _resume(trainer, files, history)
+    first = not (torch.distributed.is_available() and torch.distributed.is_initialized()) or (
+        torch.distributed.get_rank() == 0
+    )
+    written = -math.inf
+    for epoch in range(run.start, epochs if run.stopped is None else run.start):
+        began = time.perf_counter()
+        loss = trainer.epoch(epoch)
+        seconds = time.perf_counter() - began
+        if not math.isfinite(loss):
+            raise DivergedError(f"training diverged in epoch {epoch + 1} (train_loss {loss}); lower learning_rate")
+        info = {
+            "epoch": epoch + 1, "train_loss": loss, "seconds": seconds, "learning_rate": trainer.words.learning_rate,
+            "targets_per_second": trainer.targets / max(seconds, 1e-9), "swap_seconds": trainer.swap_seconds,
+        }  # fmt: skip
+        if measure is not None and ((epoch + 1) % every == 0 or epoch + 1 == epochs):
+            value = info[f"validation_{metric}"] = measure()
+            if value > run.best_value:
+                run.best_value, run.best_epoch, run.best = value, epoch + 1, _parameters(trainer)
+            elif patience is not None and epoch + 1 - run.best_epoch >= patience:
+                run.stopped = "patience"
+        history.append(info)
+        if callback is not None and callback(epoch + 1, info):
+            run.stopped = run.stopped or "callback"
+        over = run.stopped is not None or epoch + 1 == epochs
+        if files is not None and first and (over or time.monotonic() - written >= files.seconds):
+            files.write(_progress(run, epoch + 1, history), _arrays(trainer, run))
+            written = time.monotonic()
+        if over:
+            break
+    if not all(bool(torch.isfinite(p).all()) for p in trainer.network.parameters()):
+        raise DivergedError("training diverged: expected finite parameters; lower learning_rate")
+    if run.best is None:
+        return len(history), run.stopped
+    with torch.no_grad():
+        for name, parameter in trainer.network.named_parameters():
+            parameter.copy_(torch.from_numpy(run.best[name]))
+    return run.best_epoch, run.stopped
+
+
+def _parameters(trainer: SequenceTrainer) -> Arrays:
+    return {name: p.detach().cpu().numpy().copy() for name, p in trainer.network.named_parameters()}
+
+
+def _arrays(trainer: SequenceTrainer, run: _Run) -> Arrays:
+    return {**trainer.arrays(), **{_BEST + name: value for name, value in (run.best or {}).items()}}
+
+
+def _progress(run: _Run, epoch: int, history: list[dict[str, Any]]) -> dict[str, Any]:
+    value = run.best_value if math.isfinite(run.best_value) else None
+    return {
+        "epoch": epoch, "best_epoch": run.best_epoch, "best_value": value, "stopped": run.stopped, "history": history,
+    }  # fmt: skip
+
+
+def _resume(trainer: SequenceTrainer, files: RunFiles | None, history: list[dict[str, Any]]) -> _Run:
+    found = None if files is None else files.read()
+    if found is None:
+        return _Run()
+    progress, arrays = found
+    trainer.restore(arrays)
+    history.extend(progress["history"])
+    best = {name.removeprefix(_BEST): np.array(a) for name, a in arrays.items() if name.startswith(_BEST)}
+    return _Run(
+        best_value=-math.inf if progress["best_value"] is None else progress["best_value"],
+        best_epoch=progress["best_epoch"],
+        stopped=progress["stopped"],
+        best=best or None,
+        start=progress["epoch"],
+    )

@@ -1,0 +1,219 @@
+"""One epoch of a sequence network by Adam, on one process or on several that share each batch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from torchsse.recsys.kernels.rng import stream
+from torchsse.recsys.sequence.batches import Batch, Packed
+from torchsse.recsys.sequence.draws import UnseenItems
+from torchsse.recsys.sequence.losses import sampled_loss, softmax_loss
+from torchsse.recsys.sequence.network import SequenceNetwork
+from torchsse.recsys.sequence.swapping import Table, swap_coupled, swap_table
+from torchsse.transition import Law
+
+__all__ = ["SequenceTrainer", "TrainWords"]
+
+#: What a stream of random words is for.
+ORDER, COIN, CHANCE, MASK = 0, 1, 2, 3
+_ROWS = {"cpu": 11}  # sequences in a group; elsewhere launches cost more than padding
+_ROWS_ELSEWHERE = 32
+
+
+@dataclass(frozen=True)
+class TrainWords:
+    """What a step does."""
+
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    loss: str
+    num_negatives: int
+    shared_negatives: bool
+    calibration: float
+    p0_input: float
+    p0_output: float
+    p0_user: float
+    coupled: bool
+    seed: int
+
+
+def _ranks() -> tuple[int, int]:
+    dist = torch.distributed
+    if not (dist.is_available() and dist.is_initialized()):
+        return 0, 1
+    return dist.get_rank(), dist.get_world_size()
+
+
+class SequenceTrainer:
+    """Trains a network on packed sequences.
+
+    With `torch.distributed` initialised every process takes its share of the users of each batch, and gradients are
+    weighted by targets: the step is that of the whole batch. Orders agree between processes; swaps, negatives and
+    dropout have streams of their own. A stream depends on (seed, epoch, rank) alone, so a run goes on from any epoch.
+
+    Args:
+        network: trained in place, where it is.
+        indptr: int64, (users + 1,).
+        items: int32 codes, in the order of time.
+        words: what a step does.
+        item_law: of items, or None without SSE on them.
+        user_law: of users, or None.
+    """
+
+    def __init__(
+        self,
+        network: SequenceNetwork,
+        indptr: npt.NDArray[np.int64],
+        items: npt.NDArray[np.int32],
+        words: TrainWords,
+        item_law: Law | None,
+        user_law: Law | None = None,
+    ) -> None:
+        self.network, self.words = network, words
+        self.device = network.item_embedding.weight.device
+        self._packed = Packed(
+            indptr, items, network.max_length, self.device, _ROWS.get(self.device.type, _ROWS_ELSEWHERE)
+        )
+        self._draws = None
+        users = np.flatnonzero(np.diff(indptr) >= 2)
+        if words.loss != "softmax" and not words.shared_negatives:
+            self._draws = UnseenItems(indptr, items, network.num_items, self.device)
+        self._users = users
+        self._input, self._output, self._certain = (
+            None if item_law is None else Table(item_law, p0) for p0 in (words.p0_input, words.p0_output, 1.0)
+        )
+        self._user = None if user_law is None else Table(user_law, words.p0_user)
+        tables = [p for name, p in network.named_parameters() if "embedding" in name]
+        others = [p for name, p in network.named_parameters() if "embedding" not in name]
+        groups: list[dict[str, Any]] = [
+            {"params": tables, "weight_decay": words.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.Adam(groups, lr=words.learning_rate, betas=(0.9, 0.98), fused=True)
+        self.swap_seconds, self.targets = 0.0, 0
+
+    # one epoch --------------------------------------------------------------------------------------------------
+
+    def epoch(self, epoch: int) -> float:
+        """Train one epoch, counted from 0; the mean loss of its targets, each before its update.
+
+        Afterwards `swap_seconds` is the time spent in swaps, and `targets` the number of targets, of this process.
+        """
+        rank, world = _ranks()
+        words = self.words
+        order = np.random.default_rng(int(stream(words.seed, epoch, 0, ORDER))).permutation(self._users)
+        coin, chance = (
+            torch.Generator(self.device).manual_seed(int(stream(words.seed, epoch, rank, purpose)) >> 1)
+            for purpose in (COIN, CHANCE)
+        )
+        self.swap_seconds, self.targets = 0.0, 0
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.network.train()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(int(stream(words.seed, epoch, rank, MASK)) >> 1)
+            for start in range(0, len(order), words.batch_size):
+                whole = order[start : start + words.batch_size]
+                total += self._step(whole, whole[rank::world], coin, chance)
+        everything = torch.stack([total, total.new_tensor(float(self.targets))])
+        if world > 1:
+            torch.distributed.all_reduce(everything)
+        return float(everything[0] / everything[1].clamp(min=1))
+
+    def _step(self, whole: Any, mine: Any, coin: torch.Generator, chance: torch.Generator) -> Tensor:
+        """One update; the sum of the losses of this process's targets."""
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        if len(mine):
+            batch = self._packed.batch(mine)
+            count = len(batch.inputs)
+            loss = self.loss(batch, coin, chance)
+            if len(mine) < len(whole):
+                lengths = np.minimum(np.diff(self._packed.indptr)[whole] - 1, self.network.max_length)
+                loss = loss * (count / float(lengths.sum()))
+                total += loss.detach() * float(lengths.sum())
+            else:
+                total += loss.detach() * count
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.targets += count
+        if _ranks()[1] > 1:
+            self._share()
+        self.optimizer.step()
+        return total
+
+    def _share(self) -> None:
+        """Sum the gradients over the processes, in one message."""
+        parameters = list(self.network.parameters())
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([g.reshape(-1) for g in grads])
+        torch.distributed.all_reduce(flat)
+        for p, part in zip(parameters, torch.split(flat, [p.numel() for p in parameters])):
+            p.grad = part.view_as(p)
+
+    def loss(self, batch: Batch, coin: torch.Generator, chance: torch.Generator) -> Tensor:
+        """Mean loss of a batch's targets, ids swapped."""
+        words, network = self.words, self.network
+        assert batch.targets is not None
+        began = time.perf_counter()
+        if words.coupled and self._input is not None and self._certain is not None:
+            inputs, targets = swap_coupled(batch, self._input, self._certain, coin)
+        else:
+            inputs = swap_table(batch.inputs, self._input, coin)
+            targets = swap_table(batch.targets, self._output, coin)
+        users = swap_table(batch.rows, self._user, coin) if network.user_embedding is not None else None
+        self.swap_seconds += time.perf_counter() - began
+        per_slot = None if users is None else batch.users_of_slots(users)
+        vectors = network.encode(batch.slots(inputs, network.num_items), batch.left, batch.layout.groups, per_slot)[
+            batch.slot
+        ]
+        offset = None
+        if users is not None:
+            offset = network.user_part(vectors, batch.users_of_actions(users))
+            vectors = vectors[:, : network.hidden]
+        weight = network.item_embedding.weight
+        if words.loss == "softmax":
+            return softmax_loss(vectors, targets, weight[: network.num_items])
+        if self._draws is None:
+            negatives = torch.randint(network.num_items, (words.num_negatives,), device=self.device, generator=chance)
+        else:
+            negatives = self._draws.draw(batch.users_of_actions(), words.num_negatives, chance)
+        return sampled_loss(
+            words.loss, vectors, targets, negatives, weight, network.num_items, words.calibration, offset
+        )
+
+    # state ------------------------------------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Parameters and what Adam keeps of each, by name."""
+        found = {}
+        for name, parameter in self.network.named_parameters():
+            found[f"network.{name}"] = _host(parameter)
+            for word, value in self.optimizer.state.get(parameter, {}).items():
+                found[f"adam.{word}.{name}"] = _host(value)
+        return found
+
+    def restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Go back to what `arrays` returned."""
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(torch.from_numpy(arrays[f"network.{name}"]))
+                state = {
+                    word: torch.from_numpy(np.array(arrays[f"adam.{word}.{name}"])).to(self.device)
+                    for word in ("step", "exp_avg", "exp_avg_sq")
+                    if f"adam.{word}.{name}" in arrays
+                }
+                if state:
+                    self.optimizer.state[parameter] = state
+
+
+def _host(value: Tensor) -> npt.NDArray[Any]:
+    found: npt.NDArray[Any] = value.detach().cpu().numpy().copy()
+    return found
