@@ -355,6 +355,15 @@ def test_help_is_light() -> None:
     assert subprocess.run([sys.executable, "-c", control]).returncode == 1
 
 
+def test_bench() -> None:
+    done = run("bench", "--factors", 8, "--pairs", 1000, "--rounds", 1, "--threads", 1, "--json")
+    assert done.exit_code == 0, done.stderr
+    lines = json.loads(done.stdout)["results"]
+    assert len(lines) == 11
+    assert all(line["seconds"] > 0 and line["rate"] > 0 for line in lines)
+    assert {line["law"] for line in lines} == {"none", "sse-se", "sse-graph"}
+
+
 @pytest.mark.slow
 def test_demo_as_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`python -m torchsse demo` in a process of its own, and the commands it suggests."""

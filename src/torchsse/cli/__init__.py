@@ -13,6 +13,7 @@ try:
 except ImportError:
     sys.exit("error: the command line needs typer and rich: pip install 'torchsse[recsys]'")
 
+from torchsse.cli.benching import bench
 from torchsse.cli.comparing import compare, demo
 from torchsse.cli.data import data
 from torchsse.cli.exporting import export
@@ -31,10 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (compare, demo, fit, evaluate, recommend, export):
+for command in (demo, compare, tune, fit, evaluate, recommend, export, reproduce, bench):
     app.command()(command)
-app.command()(reproduce)
-app.command()(tune)
 app.add_typer(data)
 
 
@@ -56,6 +55,7 @@ def root(
     \b
     torchsse demo                                does SSE help? on generated data
     torchsse compare ratings.csv                 the same on your ratings
+    torchsse tune bpr clicks.csv --out tuned     the best settings of one model
     torchsse fit mf ratings.csv --out model      train one model
     torchsse recommend model --user 42 -k 10     and use it
     """
