@@ -77,10 +77,10 @@ def bench(size: Size, threads: tuple[int, ...]) -> Iterator[Timing]:
     from torchsse.graph import Graph
 
     rng = np.random.default_rng(0)
-    source, target = rng.integers(0, size.items, (2, 10 * size.items))
-    graph = Graph.from_edges(source, target, num_nodes=size.items)
-    yield from _swaps(size, graph)
     train = _ratings(size, rng)
+    source, target = rng.integers(0, train.num_items, (2, 10 * train.num_items))
+    graph = Graph.from_edges(source, target, num_nodes=train.num_items)
+    yield from _swaps(size, graph)
     for count in threads:
         yield from _fits(size, train, graph, count)
         yield _ranking(size, count)
