@@ -8,10 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from torchsse.cli import app
@@ -334,11 +337,32 @@ def test_compare_other_models(files: Path, tmp_path: Path, model: str, ratings: 
     assert {arm["model"] for arm in document["provenance"]["config"]["arms"].values()} == {model}
 
 
-@pytest.mark.parametrize("command", ["compare", "demo", "fit", "evaluate", "recommend", "export"])
-def test_help_shows_an_example(command: str) -> None:
-    done = run(command, "--help")
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        yield from commands(command, (*path, name)) if hasattr(command, "commands") else [(*path, name)]
+
+
+@pytest.mark.parametrize("command", list(commands(get_command(app))), ids=" ".join)
+def test_help_shows_an_example(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On lines of its own, whole in a terminal of 80 columns."""
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    done = run(*command, "--help")
     assert done.exit_code == 0
-    assert f"torchsse {command} " in done.stdout.partition("Usage")[2].partition("\n")[2]
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith(" ".join(("torchsse", *command))) for line in lines)
+    loaded = get_command(app)
+    for name in command:
+        loaded = loaded.commands[name]
+    examples = [line.strip() for line in loaded.help.splitlines() if line.strip().startswith("torchsse ")]
+    assert set(examples) <= set(lines)
+
+
+def test_commands_take_one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    for group, names in (((), get_command(app).commands), (("data",), get_command(app).commands["data"].commands)):
+        shown = run(*group, "--help").stdout.partition("Commands")[2].splitlines()[1:]
+        assert [line.split()[1] for line in shown if line.startswith("│")] == list(names)
 
 
 def test_help_and_version() -> None:

@@ -11,7 +11,7 @@ import typer
 
 from torchsse.cli import options as o
 from torchsse.cli.progress import duration, progress
-from torchsse.cli.shell import say
+from torchsse.cli.shell import say, stdout
 
 if TYPE_CHECKING:
     from torchsse.experiments.settings import CompareData, CompareSettings
@@ -116,7 +116,8 @@ def compare(
     torchsse compare ratings.csv
     torchsse compare train.csv --test test.csv --item-graph edges.csv --no-biases
     torchsse compare clicks.csv --feedback implicit --model als
-    torchsse compare ratings.parquet --user-column uid --item-column movie --arms none,sse-se --trials 8
+    torchsse compare ratings.parquet --user-column uid --item-column movie \\
+      --arms none,sse-se --trials 8
     """
     from torchsse.errors import ConfigError
     from torchsse.experiments.arms import check_arm_names, select_arms
@@ -172,9 +173,9 @@ def demo(
     jobs: Annotated[int | None, typer.Option(help="Fits at a time. Default: the number of cores.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Discard an earlier run in --out.")] = False,
 ) -> None:
-    """The same comparison on generated ratings whose items form clusters, with their knowledge graph.
+    """The same on generated ratings whose items form clusters.
 
-    Takes less than a minute on two cores and needs no data.
+    With the knowledge graph that links each cluster. Takes less than a minute on two cores and needs no data.
 
     \b
     torchsse demo
@@ -238,8 +239,6 @@ def run(
 
 def show(document: dict[str, Any], out: Path) -> None:
     """Table, verdict and remarks on stdout; report.md and the plots beside results.json."""
-    from rich.console import Console
-
     from torchsse.errors import MissingDependencyError
     from torchsse.report import markdown_page, remarks, rich_further, rich_table, verdict, write_figures
 
@@ -249,9 +248,7 @@ def show(document: dict[str, Any], out: Path) -> None:
     except MissingDependencyError as error:
         say(f"warning: no plots: {error}")
     (out / "report.md").write_text(markdown_page(document, figures))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=140)
+    console = stdout()
     console.print()
     console.print(rich_table(document))
     more = rich_further(document)

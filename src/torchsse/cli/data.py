@@ -28,7 +28,7 @@ data = typer.Typer(
     cls=Shell,
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Get data sets, look at them, convert them, make graphs of them.",
+    help="Get data sets, look at them, convert them, make graphs.",
 )
 Input = Annotated[
     Path, typer.Argument(metavar="IN", help="Ratings: CSV, TSV, ::, Parquet, or the file or folder of a data set.")
@@ -45,7 +45,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 @data.command("list")
 def list_data(as_json: AsJson = False) -> None:
-    """The catalogue: data sets with their terms, which can be downloaded, and the formats that are read."""
+    """Data sets with their terms, and the formats that are read.
+
+    Says which can be downloaded.
+
+    \b
+    torchsse data list
+    torchsse data list --json
+    """
     from dataclasses import asdict
 
     from torchsse.data.catalog import CATALOG
@@ -87,7 +94,9 @@ def download(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder that is there.")] = False,
     keep_archive: Annotated[bool, typer.Option("--keep-archive", help="Keep the file that was unpacked.")] = False,
 ) -> None:
-    """Fetch a data set over https, check it, unpack it. Killed, it goes on where it stopped.
+    """Fetch a data set over https, check it, unpack it.
+
+    Killed, it goes on where it stopped.
 
     \b
     torchsse data download ml-1m --out data
@@ -126,7 +135,9 @@ def convert(
     timestamp_column: o.TimestampColumn = None,
     feedback: o.FeedbackOption = None,
 ) -> None:
-    """Write ratings of any format as CSV or Parquet with the columns user, item, rating, timestamp.
+    """Write ratings of any format as CSV or Parquet.
+
+    With the columns user, item, rating and timestamp, as far as the data has them.
 
     \b
     torchsse data convert netflix/ --out netflix.parquet
@@ -157,9 +168,10 @@ def describe(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Counts, density, ratings, long tail, time, repeated pairs, and how far graphs reach.
+    """Counts, density, long tail, time, and how far graphs reach.
 
     \b
+    torchsse data describe ratings.csv
     torchsse data describe ml-1m/ --item-graph actors.csv --plot ml-1m.png
     """
     from torchsse.cli.describing import lines
@@ -214,14 +226,16 @@ def actors(
         ),
     ] = None,
 ) -> None:
-    """Edges between items that share an actor (or any attribute), for --item-graph.
+    """Edges between items that share an actor, for --item-graph.
 
-    Writes the columns item_a, item_b and shared; `--edge-weight shared` weights by it.
+    Or any other attribute. Writes the columns item_a, item_b and shared; `--edge-weight shared` weights by it.
 
     \b
     torchsse data actors omdb_actors.tsv --out actors.csv
-    torchsse data actors dbpedia_edges.tsv --attribute-column entity --only relation=starring --out actors.csv
-    torchsse data actors item_item_actor.csv --pairs shared_union --min-shared 2 --out actors.csv
+    torchsse data actors dbpedia_edges.tsv --attribute-column entity \\
+      --only relation=starring --out actors.csv
+    torchsse data actors item_item_actor.csv --pairs shared_union --min-shared 2 \\
+      --out actors.csv
     """
     from torchsse.data import read_attributes, read_pairs, shared_attribute_edges
     from torchsse.data.write import check_target, write_table
@@ -254,7 +268,9 @@ def groups(
         int | None, typer.Option(help="Larger groups link none of their users. Default: no limit.", min=2)
     ] = None,
 ) -> None:
-    """Edges between users of the same gender, age band and occupation, for --user-graph.
+    """Edges between users of one group, for --user-graph.
+
+    A group has the same gender, age band and occupation, or some of these.
 
     \b
     torchsse data groups ml-1m/users.dat --out users.csv

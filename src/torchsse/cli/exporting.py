@@ -35,7 +35,9 @@ def export(
     ] = Layout.numpy,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export that --out holds.")] = False,
 ) -> None:
-    """Write the factors of a saved model, with raw ids and biases, or an index to look items up in.
+    """Write a saved model's factors, or an index of its items.
+
+    Factors come with raw ids and biases.
 
     \b
     torchsse export model --out factors

@@ -91,21 +91,25 @@ def fit(
     \b
     For ratings:
     mf            matrix factorisation by gradient descent, as in the paper
-    marginalized  the same objective in expectation, by alternating least squares: nothing is drawn
+    marginalized  the same in expectation, by least squares: nothing is drawn
     graph-als     graphs pull linked rows together by a penalty
     \b
     For positives, every pair in TRAIN being one:
     bpr           pairwise ranking by gradient descent
-    als           confidence-weighted least squares; ratings, if any, are confidences
+    als           weighted least squares; ratings, if any, are confidences
     sqlrank       listwise ranking; ratings, if any, order the list
     item-knn      items that the same users have
     popularity    the same for everybody: the baseline
     \b
     torchsse fit mf ratings.csv --out model
-    torchsse fit mf ratings.csv --p0-user 0.005 --p0-item 0.02 --item-graph edges.csv --rho-item 200 --out model
-    torchsse fit bpr clicks.csv --p0-user 0.1 --p0-item 0.05 --validation later.csv --patience 5 --out model
-    torchsse fit als clicks.csv --alpha 10 --regularization 100 --checkpoint run --out model
-    torchsse fit graph-als ratings.csv --item-graph edges.csv --graph-weight 0.5 --out model
+    torchsse fit mf ratings.csv --p0-item 0.02 --item-graph edges.csv \\
+      --rho-item 200 --out model
+    torchsse fit bpr clicks.csv --p0-user 0.1 --p0-item 0.05 \\
+      --validation later.csv --patience 5 --out model
+    torchsse fit als clicks.csv --alpha 10 --regularization 100 --checkpoint run \\
+      --out model
+    torchsse fit graph-als ratings.csv --item-graph edges.csv --graph-weight 0.5 \\
+      --out model
     torchsse fit item-knn clicks.csv --similarity bm25 --neighbors 100 --out model
     """
     from torchsse.errors import ConfigError

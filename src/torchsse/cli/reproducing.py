@@ -12,7 +12,7 @@ import typer
 from torchsse.cli.comparing import RESUME, cores
 from torchsse.cli.progress import duration
 from torchsse.cli.reproducing_progress import watch
-from torchsse.cli.shell import say
+from torchsse.cli.shell import say, stdout
 
 if TYPE_CHECKING:
     from torchsse.experiments.reproduce import Block, Overrides, Table
@@ -34,7 +34,9 @@ class Name(StrEnum):
 
 def reproduce(
     context: typer.Context,
-    name: Annotated[Name, typer.Argument(help="Which table or figure of the paper.", show_default=False)],
+    name: Annotated[
+        Name, typer.Argument(metavar="NAME", help="Which table or figure of the paper.", show_default=False)
+    ],
     data: Annotated[
         Path,
         typer.Option(metavar="DIR", envvar=DATA_VARIABLE, help="Where the data sets are.", show_default=False),
@@ -53,7 +55,9 @@ def reproduce(
     restart: Annotated[bool, typer.Option("--restart", help="Discard earlier runs of these blocks.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be run.")] = False,
 ) -> None:
-    """Regenerate a table or figure of the paper, with the paper's numbers beside ours and what differs.
+    """Regenerate a table or figure of the paper.
+
+    With the paper's numbers beside ours and what differs, as Markdown and HTML.
 
     Budgets are declared in the package. A table is made of blocks, one for each data set and rank; finished blocks and
     fits are never run again, so a run that was stopped goes on where it was.
@@ -62,6 +66,7 @@ def reproduce(
     torchsse reproduce table1 --data DIR
     torchsse reproduce table2 --data DIR --dry-run
     torchsse reproduce table3 --data DIR --only 'ml1m-*' --trials 10
+    torchsse reproduce figure3 --data DIR
     """
     from torchsse.experiments.reproduce import FIGURES, Overrides, table
 
@@ -71,7 +76,7 @@ def reproduce(
         run_figure(name.value, wanted, data, out / name.value, only, restart, dry_run)
         return
     chosen = table(name.value, wanted)
-    blocks = chosen.select([part.strip() for part in only.split(",")] if only else None)
+    blocks = chosen.select([part.strip() for part in only.split(",")] if only is not None else None)
     if dry_run:
         show_plan(chosen, blocks, data)
         return
@@ -121,7 +126,6 @@ def _ranks(text: str | None) -> tuple[int, ...] | None:
 
 def show_plan(table: Table, blocks: tuple[Block, ...], data: Path) -> None:
     """Blocks, arms, budget, fits, rough times and the files that are missing."""
-    from rich.console import Console
     from rich.table import Table as Rows
 
     from torchsse.experiments.reproduce.cost import block_seconds
@@ -140,9 +144,7 @@ def show_plan(table: Table, blocks: tuple[Block, ...], data: Path) -> None:
             duration(block_seconds(block)),
             f"missing: {', '.join(missing)}" if missing else "there",
         )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
+    console = stdout(160)
     console.print(f"{table.name}: {table.title}\n")
     console.print(rows)
     for arms in dict.fromkeys(tuple(arm.name for arm in block.arms) for block in blocks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 import warnings
@@ -15,7 +16,7 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["INTERRUPTED", "Shell", "fail", "say", "stderr"]
+__all__ = ["INTERRUPTED", "Shell", "fail", "say", "stderr", "stdout"]
 
 INTERRUPTED = 130
 
@@ -26,6 +27,11 @@ class Shell(TyperGroup):
     1: the input is wrong (any TorchsseError) or the system refuses (OSError). 2: the command line is wrong (typer's
     own). 130: Ctrl-C. Anything else is a bug of ours and shows its traceback.
     """
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        for command in self.commands.values():
+            command.help = prose(command.help or "")
 
     def invoke(self, ctx: Any) -> Any:
         from torchsse.errors import TorchsseError
@@ -46,6 +52,17 @@ class Shell(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
 
 
+def prose(text: str) -> str:
+    """Help whose paragraphs fill the terminal, whatever the width of the source; after a line ``\\b`` lines stay.
+
+    >>> prose("One\\ntwo.\\n\\n\\b\\nline\\n  line")
+    'One two.\\n\\nline\\n  line'
+    """
+    parts = (p.strip("\n") for p in inspect.cleandoc(text).replace("\n\b\n", "\n\n\b\n").split("\n\n"))
+    kept = (p.removeprefix("\b\n") if p.startswith("\b") else " ".join(p.split()) for p in parts)
+    return "\n\n".join(p for p in kept if p.strip())
+
+
 def fail(message: str) -> NoReturn:
     """Print `error: ...` as one line and leave with exit code 1."""
     print("error: " + " ".join(message.split()), file=sys.stderr)
@@ -61,6 +78,14 @@ def stderr() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+def stdout(width: int = 140) -> Console:
+    """For results: as wide as the terminal, `width` columns in a file or a pipe."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=width)
 
 
 @contextmanager

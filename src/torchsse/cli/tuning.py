@@ -10,7 +10,7 @@ import typer
 from torchsse.cli import options as o
 from torchsse.cli.comparing import cores
 from torchsse.cli.progress import duration, progress
-from torchsse.cli.shell import say
+from torchsse.cli.shell import say, stdout
 from torchsse.experiments.tuning.models import ModelName
 
 __all__ = ["tune"]
@@ -106,7 +106,9 @@ def tune(
         bool, typer.Option("--restart", help="Discard an earlier study in --out.", rich_help_panel=SEARCH)
     ] = False,
 ) -> None:
-    """Search the settings of a model: SSE probabilities, rho, learning rate, weight decay, rank.
+    """Search the best settings of one model.
+
+    SSE probabilities, rho, learning rate and its decay, weight decay, rank; --search and --fix say otherwise.
 
     Judged on validation: RMSE for explicit ratings, precision@10 over all items for implicit feedback. Writes
     best.json, the model retrained on train and validation, trials.csv, a plot of the response to p0, and the study
@@ -114,8 +116,10 @@ def tune(
 
     \b
     torchsse tune bpr clicks.csv --trials 50 --out out/bpr
-    torchsse tune mf train.csv --validation valid.csv --factors 10,50,100 --out out/mf
-    torchsse tune mf ratings.csv --item-graph edges.csv --fix p0_user=0 --search p0_item=0.001:0.9:log --out out/graph
+    torchsse tune mf train.csv --validation valid.csv --factors 10,50,100 \\
+      --out out/mf
+    torchsse tune mf ratings.csv --item-graph edges.csv --fix p0_user=0 \\
+      --search p0_item=0.001:0.9:log --out out/graph
     torchsse recommend out/bpr/model --user 42
     """
     from torchsse.experiments.tuning.models import MODELS
@@ -175,8 +179,6 @@ def tune(
 
 def show(document: dict[str, Any], out: Path) -> None:
     """Tables and remarks on stdout; the plot beside best.json."""
-    from rich.console import Console
-
     from torchsse.errors import MissingDependencyError
     from torchsse.report.response import write_response
     from torchsse.report.trials import importance_table, study_words, trials_table
@@ -186,9 +188,7 @@ def show(document: dict[str, Any], out: Path) -> None:
         figures = write_response(document, out)
     except MissingDependencyError as error:
         say(f"warning: no plot: {error}")
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=140)
+    console = stdout()
     console.print()
     console.print(trials_table(document))
     importances = importance_table(document)

@@ -33,13 +33,15 @@ def evaluate(
     data_format: o.DataFormat = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a saved model on test data, all of it and the pairs whose user and item it knows.
+    """Measure a saved model on test data.
 
     A model of ratings: RMSE and MAE. A model of implicit feedback: precision, recall, NDCG and more of the 1, 5 and 10
-    items it ranks first among all that the user does not have in train.
+    items it ranks first among all that the user does not have in train. On all of TEST, and on the pairs whose user and
+    item the model knows.
 
     \b
     torchsse evaluate model test.csv
+    torchsse evaluate model test.csv --json
     """
     from torchsse.experiments.models import load_model
     from torchsse.recsys.explicit import ExplicitRecommender
