@@ -114,6 +114,7 @@ def test_another_study_in_out(files: Path, tmp_path: Path) -> None:
         (["mf", "{}/ratings.csv", "--search", "p0_item=1:2"], "p0_item"),
         (["mf", "{}/ratings.csv", "--search", "alpha=1:2"], "no setting 'alpha'"),
         (["mf", "{}/ratings.csv", "--fix", "epochs=3"], "--epochs"),
+        (["mf", "{}/ratings.csv", "--fix", "biases=perhaps"], "biases: expected true or false, got 'perhaps'"),
         (["mf", "{}/ratings.csv", "--factors", "many"], "factors"),
         (["mf", "{}/ratings.csv", "--trials", "0"], "trials must be at least 1, got 0"),
         (["mf", "{}/ratings.csv", "--jobs", "0"], "jobs must be at least 1"),

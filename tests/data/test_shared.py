@@ -127,6 +127,9 @@ def test_names_that_say_no_form(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"ends in \.csv, \.csv\.gz or \.parquet"):
             write_table({"a": np.arange(2)}, tmp_path / name)
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(ConfigError, match="found a directory"):
         write_table({"a": np.arange(2)}, tmp_path / "folder.csv")
     assert [p.name for p in tmp_path.iterdir()] == ["folder.csv"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="is a file, not a directory"):
+        write_table({"a": np.arange(2)}, tmp_path / "file" / "r.csv")

@@ -33,7 +33,7 @@ def test_latin_1(tmp_path: Path) -> None:
     assert read_titles(tmp_path / "movies.dat") == {"7": "Misérables, Les (1995)"}
 
 
-@pytest.mark.parametrize("content", [b"1\n2\n", b"1,a\n2\n", b""])
+@pytest.mark.parametrize("content", [b"1\n2\n", b"1,a\n2\n", b"", b'1,"' + b"x" * 200_000])
 def test_no_titles(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "titles.csv").write_bytes(content)
     with pytest.raises(DataError, match=r"titles\.csv"):

@@ -187,7 +187,14 @@ def test_refusals_and_busy_servers(files: Files, tmp_path: Path) -> None:
 
 
 def test_only_secure_addresses(files: Files, tmp_path: Path) -> None:
-    for url in ("http://example.org/a.zip", "ftp://example.org/a", "file:///etc/passwd", "a.zip", "https:///a"):
+    for url in (
+        "http://example.org/a.zip",
+        "ftp://example.org/a",
+        "file:///etc/passwd",
+        "a.zip",
+        "https:///a",
+        "https://[::1/a",
+    ):
         with pytest.raises(ConfigError, match="expected an https address"):
             fetch(url, tmp_path / "a", RIGHT)
     check_address("https://example.org/a.zip")

@@ -52,6 +52,8 @@ def download(
         DataError: the transfer, the checks or the unpacking failed.
     """
     entry, url = _find(name)
+    if Path(out).is_file():
+        raise ConfigError(f"{out}: expected a directory, found a file")
     folder = Path(out) / entry.name
     recorded = Path(out) / f"{entry.name}.sha256"
     expected = _expected(entry, sha256, record, recorded, url)

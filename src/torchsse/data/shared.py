@@ -105,7 +105,7 @@ def read_pairs(path: str | Path, count: str | int, *, min_shared: int = 1) -> Sh
 
     Args:
         path: the first two columns are raw ids, as for `read_edges`.
-        count: the column of numbers, by name or 0-based position; empty or 0: the pair shares nothing.
+        count: the column of numbers, by name or 0-based position; 0: the pair shares nothing.
         min_shared: pairs that share fewer are left out. Of a pair that comes twice, the larger number counts.
 
     Raises:

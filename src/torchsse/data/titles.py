@@ -38,7 +38,10 @@ def read_titles(path: str | Path) -> dict[str, str]:
     if separator in ("::", "\t", "|"):  # these files hold bare quotes
         rows = [line.split(separator) for line in lines]
     else:
-        rows = list(csv.reader(lines, delimiter=separator))
+        try:
+            rows = list(csv.reader(lines, delimiter=separator))
+        except csv.Error as error:
+            raise DataError(f"{file}: {error}") from None
     titles: dict[str, str] = {}
     for number, row in enumerate(rows, 1):
         if not any(cell.strip() for cell in row):

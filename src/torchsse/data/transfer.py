@@ -85,7 +85,11 @@ def fetch(
 
 def check_address(url: str) -> None:
     """https, or http on this machine; `ConfigError` for anything else."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port  # a wrong one shows when it is asked for
+    except ValueError as error:
+        raise ConfigError(f"expected an https address, got {url!r}: {error}") from None
     secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)
     if not secure or not parts.hostname:
         raise ConfigError(f"expected an https address, got {url!r}")

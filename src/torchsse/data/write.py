@@ -58,7 +58,15 @@ def _ids(codes: Any, ids: Any) -> Any:
 
 
 def check_target(path: str | Path) -> str:
-    """``csv``, ``csv.gz`` or ``parquet``, by the name of a file to write; `ConfigError` for another ending."""
+    """``csv``, ``csv.gz`` or ``parquet``, by the name of a file to write.
+
+    Raises:
+        ConfigError: another ending; a directory of that name; a file where a directory should be.
+    """
+    if Path(path).is_dir():
+        raise ConfigError(f"{path}: expected the name of a file, found a directory")
+    if Path(path).parent.is_file():
+        raise ConfigError(f"{path}: {Path(path).parent} is a file, not a directory")
     name = Path(path).name.lower()
     for ending in ("csv", "csv.gz", "parquet"):
         if name.endswith(f".{ending}"):

@@ -104,7 +104,7 @@ def read(directory: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], 
     try:
         raw = (root / MANIFEST).read_bytes()
         manifest = json.loads(raw)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise CorruptFileError(f"{root}: expected a saved model, found no {MANIFEST}") from None
     except (OSError, ValueError) as error:
         raise CorruptFileError(f"{root / MANIFEST}: cannot be read as JSON ({error})") from None

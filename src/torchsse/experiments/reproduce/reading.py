@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from torchsse.data.text import load_bytes
 from torchsse.errors import DataError, TorchsseWarning
 from torchsse.experiments.loading import load_graph
 from torchsse.experiments.reproduce.dataset import Files
@@ -62,10 +62,13 @@ def monti(files: Files) -> CompareData:
     from torchsse.data import Ratings
 
     rows = table(files["ratings"])
-    users, items = (np.array(rows[name], dtype=np.int64) for name in ("user", "item"))
-    ratings, part = np.array(rows["rating"], dtype=np.float32), np.array(rows["split"])
+    try:
+        users, items = (np.array(rows[name], dtype=np.int64) for name in ("user", "item"))
+        ratings, part = np.array(rows["rating"], dtype=np.float32), np.array(rows["split"])
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{files['ratings']}: expected numbers under user,item,rating,split: {error}") from None
     if set(np.unique(part).tolist()) != {"train", "test"}:
-        raise DataError(f"{files['ratings'].name}: column split: expected train and test, got {np.unique(part)}")
+        raise DataError(f"{files['ratings']}: column split: expected train and test, got {np.unique(part)}")
     learn = part == "train"
     train = Ratings.from_arrays(users[learn], items[learn], ratings[learn], feedback="explicit")
     test = Ratings.from_arrays(users[~learn], items[~learn], ratings[~learn], feedback="explicit", like=train)
@@ -111,7 +114,8 @@ def sse_bpr(files: Files) -> CompareData:
     data = two_files({"train": files["train"], "test": files["test"]})
     names = _map(files["item_map"])
     raw = read_edges(files["item_graph"])
-    ends = [[names.get(int(movie), -1) for movie in column] for column in (raw.src_raw, raw.dst_raw)]
+    both = (_whole(files["item_graph"], column) for column in (raw.src_raw, raw.dst_raw))
+    ends = [[names.get(movie, -1) for movie in column] for column in both]
     source, target, _, dropped = EdgeTable(*map(np.array, ends)).resolve(data.train.item_ids)
     graph = Graph.from_edges(source, target, num_nodes=data.train.num_items)
     notes = (_covers("Item", graph, f"{dropped:,} edges with movies that are not in train dropped"),)
@@ -120,26 +124,24 @@ def sse_bpr(files: Files) -> CompareData:
 
 def demographic_graph(users: Path, names: Path, ids: IdMap) -> tuple[Graph, str]:
     """Users of equal gender, age band and occupation (``id::gender::age::occupation::zip``), all of them linked."""
+    from torchsse.data import read_users, user_groups
     from torchsse.graph import Graph
 
-    own = _map(names)
-    groups: dict[int, str] = {}
-    for fields in (line.split("::") for line in _text(users).splitlines()):
-        if len(fields) < 4:
-            raise DataError(f"{users.name}: expected id::gender::age::occupation::zip, got {'::'.join(fields)!r}")
-        if int(fields[0]) in own:
-            groups[own[int(fields[0])]] = "::".join(fields[1:4])
-    codes = ids.encode(np.array(list(groups), dtype=np.int64))
+    own, groups = _map(names), user_groups(read_users(users))
+    codes = ids.encode(np.array([own.get(user, -1) for user in _whole(users, groups.ids_raw)], dtype=np.int64))
     known = codes >= 0
-    graph = Graph.from_attributes(codes[known], np.array(list(groups.values()))[known], num_nodes=len(ids))
+    graph = Graph.from_attributes(codes[known], groups.attributes_raw[known], num_nodes=len(ids))
     return graph, _covers("User", graph, "linked by equal gender, age band and occupation")
 
 
 def table(path: Path) -> dict[str, list[str]]:
     """A CSV file with a header, as columns of text."""
-    rows = list(csv.reader(_text(path).splitlines()))
+    rows = list(csv.reader(load_bytes(path).decode("latin-1").splitlines()))
     if len(rows) < 2:
-        raise DataError(f"{path.name}: expected a header and rows, got {len(rows)} lines")
+        raise DataError(f"{path}: expected a header and rows, got {len(rows)} lines")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(rows[0]):
+            raise DataError(f"{path}, line {number}: expected {len(rows[0])} fields, got {len(row)}")
     return dict(zip(rows[0], map(list, zip(*rows[1:]))))
 
 
@@ -167,13 +169,18 @@ def _covers(side: str, graph: Graph, more: str) -> str:
 
 def _map(path: Path) -> dict[int, int]:
     """MovieLens' id -> the number in the split, from a file with a header whose columns are the other way round."""
-    columns: Sequence[list[str]] = list(table(path).values())
-    return {int(original): int(number) for number, original in zip(columns[0], columns[1])}
+    columns = list(table(path).values())
+    if len(columns) < 2:
+        raise DataError(f"{path}: expected two columns, our number and MovieLens' id, got {len(columns)}")
+    return dict(zip(_whole(path, columns[1]), _whole(path, columns[0])))
 
 
-def _text(path: Path, encoding: str = "latin-1") -> str:
-    content = path.read_bytes()
-    return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode(encoding)
+def _whole(path: Path, ids: Iterable[Any]) -> list[int]:
+    """Ids of MovieLens and of its splits are whole numbers; `DataError` for others."""
+    try:
+        return [int(each) for each in ids]
+    except ValueError as error:
+        raise DataError(f"{path}: expected whole numbers as ids: {error}") from None
 
 
 def movie_numbers(files: Files, items: Any) -> list[int]:
@@ -181,16 +188,13 @@ def movie_numbers(files: Files, items: Any) -> list[int]:
     if "item_map" not in files:
         return [int(item) for item in items]
     originals = {number: original for original, number in _map(files["item_map"]).items()}
-    return [originals[int(item)] for item in items]
+    return [originals.get(int(item), -1) for item in items]
 
 
 def movie_names(path: Path) -> dict[int, tuple[str, str]]:
-    """Title and genres (separated by |) of each film, from lines ``id::title::genres``."""
-    found = {}
-    for line in _text(path).splitlines():
-        number, _, rest = line.partition("::")
-        title, _, genres = rest.rpartition("::")
-        if not number.isdigit() or not title:
-            raise DataError(f"{path.name}: expected id::title::genres, got {line!r}")
-        found[int(number)] = title, genres
-    return found
+    """Title and genres (separated by |) of each film, from MovieLens' own file."""
+    from torchsse.data import read_items
+
+    films = read_items(path)
+    names = zip(films.titles, map("|".join, films.genres))
+    return dict(zip(_whole(path, films.ids), names))

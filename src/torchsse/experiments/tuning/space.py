@@ -139,6 +139,10 @@ def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 def _try_out(kind: type[Any], space: TuneSpace, graphs: dict[str, bool]) -> None:
     """Construct the estimator at the first trial's settings, and at each end of each dimension."""
+    words = inspect.signature(kind).parameters
+    for name, value in space.fixed.items():
+        if str(words[name].annotation) == "bool" and not isinstance(value, bool):
+            raise ConfigError(f"{name}: expected true or false, got {value!r}")
     there = {name: object() for name, given in graphs.items() if given}
     ends: list[dict[str, Value]] = [{}]
     for name, dimension in space.searched.items():
