@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from torchsse.data import Ratings, as_ratings
-from torchsse.errors import ConfigError, DataError
-from torchsse.metrics import RANKING_METRICS
 from torchsse.recsys.base import Recommender
+from torchsse.recsys.ranker import check_metric, pairs_in
 from torchsse.recsys.ranking import RankingTest, evaluate_ranking
 from torchsse.recsys.training import Callback
 
@@ -42,9 +40,7 @@ class ClosedForm(Recommender):
         """Learn from train, CSR (users, items) of float64 without duplicates; a rating of 0 is stored too."""
 
     def _check_params(self) -> None:
-        name, _, k = self.metric.partition("@") if isinstance(self.metric, str) else ("", "", "")
-        if name not in RANKING_METRICS or not (k.isascii() and k.isdigit() and int(k) > 0):
-            raise ConfigError(f"metric: expected {', '.join(RANKING_METRICS)}, '@' and a number, got {self.metric!r}")
+        check_metric(self.metric)
 
     def fit(self: C, train: Any, validation: Any = None, callback: Callback | None = None) -> C:
         """Count.
@@ -62,8 +58,8 @@ class ClosedForm(Recommender):
             DataError: no pairs, NaN. ConfigError: settings out of range.
         """
         self._check_params()
-        ratings = _pairs(train, "train")
-        held_out = None if validation is None else _pairs(validation, "validation")
+        ratings = pairs_in(train, "train")
+        held_out = None if validation is None else pairs_in(validation, "validation")
         began = time.perf_counter()
         seen = ratings.to_csr().astype(np.float64)
         seen.sum_duplicates()
@@ -86,17 +82,10 @@ class ClosedForm(Recommender):
     def evaluate(self, test: Any, ks: Sequence[int] = (1, 5, 10), exclude_seen: bool = True) -> dict[str, Any]:
         """Ranking metrics on held-out pairs, over all items: see `torchsse.recsys.ranking.evaluate_ranking`."""
         self._check_fitted()
-        return evaluate_ranking(self, _pairs(test, "test"), ks=ks, exclude_seen=exclude_seen)
+        return evaluate_ranking(self, pairs_in(test, "test"), ks=ks, exclude_seen=exclude_seen)
 
     def _facts(self) -> dict[str, Any]:
         return {"history": self.history_, "best_epoch": self.best_epoch_, "stopped": self.stopped_}
 
     def _set_facts(self, facts: dict[str, Any]) -> None:
         self.history_, self.best_epoch_, self.stopped_ = facts["history"], facts["best_epoch"], facts["stopped"]
-
-
-def _pairs(data: Any, what: str) -> Ratings:
-    ratings = as_ratings(data)
-    if not len(ratings):
-        raise DataError(f"{what}: expected at least one (user, item) pair, got none")
-    return ratings

@@ -130,5 +130,5 @@ joined to its neighbours in the graph, the films that share an actor with it.</p
 <div id="panels">{panels}</div><p id="tip" aria-live="polite">&nbsp;</p>
 {table(heads, [[(text, "") for text in row] for row in rows])}
 <p>{escape(document["figure"]["measured"])}</p>"""
-    data = json.dumps(facts, separators=(",", ":")).replace("</", "<\\/")
+    data = json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")  # no title may end or begin an element
     return page("Figure 3: item embeddings", body, style=STYLE, script=f"const DATA = {data};\n{SCRIPT}")

@@ -16,7 +16,8 @@ from torchsse.experiments.reproduce.dataset import DataSet, files_not_found, mis
 from torchsse.experiments.settings import CompareData, CompareSettings
 from torchsse.experiments.task import Task, task_of
 
-__all__ = ["Report", "Study", "check_study_files", "config_of_studies", "fitted", "origin_of", "run_studies"]
+__all__ = ["Report", "Study", "arms_named", "check_study_files", "config_of_studies", "fitted", "origin_of"]
+__all__ += ["run_studies"]
 
 JOURNAL = "journal.jsonl"
 
@@ -51,6 +52,12 @@ class Study:
             user_graph=data.user_graph if "rho_user" in used else None,
             item_graph=data.item_graph if "rho_item" in used else None,
         )
+
+
+def arms_named(arms: Sequence[Arm], names: Sequence[str]) -> tuple[Arm, ...]:
+    """Some of the arms, in the order of the names."""
+    by_name = {arm.name: arm for arm in arms}
+    return tuple(by_name[name] for name in names)
 
 
 def check_study_files(studies: Sequence[Study], root: Path) -> None:

@@ -14,7 +14,7 @@ from torchsse.experiments.arms import Arm, standard_arms
 from torchsse.experiments.files import write_array, write_json
 from torchsse.experiments.ranking_arms import ranking_arms
 from torchsse.experiments.reproduce.datasets import ML1M_IMPLICIT, ML1M_SPARSE
-from torchsse.experiments.reproduce.figure import Report, Study, origin_of, run_studies
+from torchsse.experiments.reproduce.figure import Report, Study, arms_named, fitted, origin_of, run_studies
 from torchsse.experiments.reproduce.reading import movie_names, movie_numbers
 from torchsse.experiments.reproduce.table import Overrides
 from torchsse.experiments.settings import CompareData, CompareSettings, RankingSettings
@@ -39,21 +39,16 @@ def figure3(wanted: Overrides) -> tuple[Study, ...]:
             "Matrix factorisation",
             replace(ML1M_SPARSE, files={**ML1M_SPARSE.files, **movies}),
             wanted.applied(CompareSettings(factors=rank, biases=False, epochs=120, seeds=5)),
-            _three(standard_arms(biases=False, item_graph=True)),
+            arms_named(standard_arms(biases=False, item_graph=True), ARMS),
         ),
         Study(
             "bpr",
             "Bayesian personalised ranking",
             replace(ML1M_IMPLICIT, files={**ML1M_IMPLICIT.files, **movies}),
             wanted.applied(RankingSettings(factors=rank, epochs=80, seeds=5)),
-            _three(ranking_arms(item_graph=True)),
+            arms_named(ranking_arms(item_graph=True), ARMS),
         ),
     )
-
-
-def _three(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
-    by_name = {arm.name: arm for arm in arms}
-    return tuple(by_name[name] for name in ARMS)
 
 
 def reproduce_figure3(
@@ -73,7 +68,7 @@ def reproduce_figure3(
     def measure(
         study: Study, data: CompareData, arm: Arm, seed: int, so_far: Callable[[float], None]
     ) -> dict[str, Any]:
-        model = fitted_model(study, data, arm, seed, so_far)
+        model = fitted(study, data, arm, seed, watched=False, report=so_far)
         trained = np.flatnonzero(data.train.item_counts() > 0)
         table = _item_factors(model)[trained].astype(np.float64)
         points, shares = principal(table)
@@ -109,13 +104,6 @@ def reproduce_figure3(
     }
     write_json(out / "results.json", document)
     return document, {study.name: _shown(study, root, out) for study in studies}
-
-
-def fitted_model(study: Study, data: CompareData, arm: Arm, seed: int, so_far: Callable[[float], None]) -> Any:
-    """Trained on train for all epochs."""
-    from torchsse.experiments.reproduce.figure import fitted
-
-    return fitted(study, data, arm, seed, watched=False, report=so_far)
 
 
 def principal(table: Floats) -> tuple[Floats, Floats]:

@@ -12,7 +12,7 @@ from torchsse.experiments.arms import Arm, standard_arms
 from torchsse.experiments.files import write_json
 from torchsse.experiments.ranking_arms import ranking_arms
 from torchsse.experiments.reproduce.datasets import ML1M_IMPLICIT, ML1M_SPARSE
-from torchsse.experiments.reproduce.figure import Report, Study, fitted, origin_of, run_studies
+from torchsse.experiments.reproduce.figure import Report, Study, arms_named, fitted, origin_of, run_studies
 from torchsse.experiments.reproduce.table import Overrides
 from torchsse.experiments.settings import CompareData, CompareSettings, RankingSettings
 from torchsse.experiments.task import task_of
@@ -32,21 +32,16 @@ def figure4(wanted: Overrides) -> tuple[Study, ...]:
             "Matrix factorisation",
             ML1M_SPARSE,
             wanted.applied(CompareSettings(factors=rank, biases=False, epochs=150, seeds=5)),
-            _some(standard_arms(biases=False, item_graph=True)),
+            arms_named(standard_arms(biases=False, item_graph=True), ARMS),
         ),
         Study(
             "bpr",
             "Bayesian personalised ranking",
             ML1M_IMPLICIT,
             wanted.applied(RankingSettings(factors=rank, epochs=150, seeds=5)),
-            _some(ranking_arms(item_graph=True)),
+            arms_named(ranking_arms(item_graph=True), ARMS),
         ),
     )
-
-
-def _some(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
-    by_name = {arm.name: arm for arm in arms}
-    return tuple(by_name[name] for name in ARMS)
 
 
 def reproduce_figure4(

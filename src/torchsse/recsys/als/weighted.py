@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from torchsse.data import Ratings, as_ratings
-from torchsse.errors import ConfigError, DataError
-from torchsse.metrics import RANKING_METRICS
+from torchsse.data import Ratings
+from torchsse.errors import DataError
 from torchsse.recsys.als.loop import FREE_WORDS, SwapWords, run_sweeps
 from torchsse.recsys.als.propagate import MAX_ENTRIES, Propagated, propagate
 from torchsse.recsys.als.solve import Penalty, Solver
 from torchsse.recsys.base import Codes, Floats, Recommender
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.params import check_number
+from torchsse.recsys.ranker import check_metric, pairs_in
 from torchsse.recsys.ranking import RankingTest, evaluate_ranking
 from torchsse.recsys.storage import Arrays
 from torchsse.recsys.training import Callback, checkpoint_for
@@ -133,9 +133,7 @@ class WeightedALS(SwapWords, Recommender):
         self._check_words()
         check_number("alpha", self.alpha, 0.0, open_low=True)
         check_number("regularization", self.regularization, 0.0, open_low=True)
-        name, _, k = self.metric.partition("@") if isinstance(self.metric, str) else ("", "", "")
-        if name not in RANKING_METRICS or not (k.isascii() and k.isdigit() and int(k) > 0):
-            raise ConfigError(f"metric: expected {', '.join(RANKING_METRICS)}, '@' and a number, got {self.metric!r}")
+        check_metric(self.metric)
 
     # fitting ----------------------------------------------------------------------------------------------------
 
@@ -157,8 +155,8 @@ class WeightedALS(SwapWords, Recommender):
             DataError: no pairs, a rating that is not above 0. ConfigError: settings or graphs that do not fit.
         """
         self._check_params()
-        held_out = None if validation is None else _pairs(validation, "validation")
-        sweeper, examples = self._prepare(_pairs(train, "train"))
+        held_out = None if validation is None else pairs_in(validation, "validation")
+        sweeper, examples = self._prepare(pairs_in(train, "train"))
         measure, checked = None, []
         if held_out is not None:
             checked = list(self._codes_of(held_out))
@@ -210,7 +208,7 @@ class WeightedALS(SwapWords, Recommender):
     def evaluate(self, test: Any, ks: Sequence[int] = (1, 5, 10), exclude_seen: bool = True) -> dict[str, Any]:
         """Ranking metrics on held-out pairs, over all items: see `torchsse.recsys.ranking.evaluate_ranking`."""
         self._check_fitted()
-        return evaluate_ranking(self, _pairs(test, "test"), ks=ks, exclude_seen=exclude_seen)
+        return evaluate_ranking(self, pairs_in(test, "test"), ks=ks, exclude_seen=exclude_seen)
 
     # files ------------------------------------------------------------------------------------------------------
 
@@ -274,10 +272,3 @@ class WeightedSweeper:
     def restore(self, state: Arrays) -> None:
         for table, name in zip(self._tables, ("users", "items")):
             np.copyto(table, state[name])
-
-
-def _pairs(data: Any, what: str) -> Ratings:
-    ratings = as_ratings(data)
-    if not len(ratings):
-        raise DataError(f"{what}: expected at least one (user, item) pair, got none")
-    return ratings
