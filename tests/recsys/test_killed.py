@@ -27,7 +27,7 @@ def outcomes() -> dict[str, Any]:
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     command = [sys.executable, str(HERE / "killing.py"), *map(str, (SEED, DEATHS, CALLS))]
     run = subprocess.run(
-        command, env={**os.environ, **threads}, capture_output=True, text=True, timeout=120, check=False
+        command, env={**os.environ, **threads}, capture_output=True, text=True, timeout=280, check=False
     )
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)  # type: ignore[no-any-return]
