@@ -372,7 +372,7 @@ def test_help_and_version() -> None:
 
 def test_help_is_light() -> None:
     """Help and reports load none of the heavy libraries; the control is that an estimator would."""
-    heavy = "('numba', 'optuna', 'matplotlib', 'pyarrow', 'scipy')"
+    heavy = "('numba', 'optuna', 'sqlalchemy', 'matplotlib', 'pyarrow', 'scipy')"
     code = f"import sys, torchsse.cli, torchsse.report; sys.exit(any(m in sys.modules for m in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     control = code.replace("torchsse.report;", "torchsse.recsys;")

@@ -147,14 +147,6 @@ def test_a_wrong_command_line_is_exit_2(arguments: list[str]) -> None:
     assert run(*arguments).exit_code == 2
 
 
-def test_help() -> None:
-    done = run("tune", "--help")
-    assert done.exit_code == 0
-    assert "torchsse tune bpr clicks.csv" in done.stdout
-    code = "import sys, torchsse.cli; sys.exit(any(m in sys.modules for m in ('optuna', 'sqlalchemy', 'numba')))"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
 @pytest.mark.slow
 def test_ctrl_c(files: Path, tmp_path: Path) -> None:
     """Interrupted: exit 130 and a hint."""

@@ -33,6 +33,7 @@ def outcomes() -> dict[str, Any]:
     return json.loads(run.stdout)  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_killed_run_goes_on(name: str, outcomes: dict[str, Any]) -> None:
@@ -48,6 +49,7 @@ def test_a_killed_run_goes_on(name: str, outcomes: dict[str, Any]) -> None:
         assert not trial["left"], "files of a killed write stay behind"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_killed_before_every_single_write(outcomes: dict[str, Any]) -> None:
     trials = outcomes["weighted-cg"]["calls"]

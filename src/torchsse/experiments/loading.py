@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from torchsse.data import IdMap, Ratings
     from torchsse.graph import Graph
 
-__all__ = ["Columns", "load_compare_data", "load_graph"]
+__all__ = ["Columns", "load_compare_data", "load_graph", "load_graphs"]
 
 Column = str | int | None
 
@@ -47,6 +48,11 @@ class Columns:
             feedback=feedback,
             like=like,
         )
+
+    def reading(self, edge_weight: Column) -> tuple[tuple[str, str], ...]:
+        """What was asked for beside the defaults, as (name, column): part of what tells one run from another."""
+        asked = {**asdict(self), "edge_weight": edge_weight}
+        return tuple(sorted((name, str(column)) for name, column in asked.items() if column is not None))
 
 
 def load_compare_data(
@@ -94,22 +100,31 @@ def load_compare_data(
         train, held_out = whole, columns.read(test, feedback=whole.feedback, like=whole)
         files.append(DataFile.of("test", test))
         notes += _overlap(train, held_out)
-    graphs: dict[str, Graph | None] = {"user": None, "item": None}
-    for side, path, ids in (("user", user_graph, train.user_ids), ("item", item_graph, train.item_ids)):
-        if path is not None:
-            graphs[side], note = load_graph(path, ids, side, edge_weight)
-            files.append(DataFile.of(f"{side}_graph", path))
-            notes.append(note)
-    reading = {**asdict(columns), "edge_weight": edge_weight}
+    graphs, more, about = load_graphs(train, {"user": user_graph, "item": item_graph}, edge_weight)
     return CompareData(
         train,
         held_out,
         graphs["user"],
         graphs["item"],
-        tuple(files),
-        tuple(sorted((name, str(column)) for name, column in reading.items() if column is not None)),
-        tuple(notes),
+        (*files, *more),
+        columns.reading(edge_weight),
+        (*notes, *about),
     )
+
+
+def load_graphs(
+    train: Ratings, paths: Mapping[str, Path | None], weight: Column
+) -> tuple[dict[str, Graph | None], list[DataFile], list[str]]:
+    """The graphs of both sides over the ids of train, None where there is no file; the files; what they cover."""
+    graphs: dict[str, Graph | None] = {"user": None, "item": None}
+    files, notes = [], []
+    for side, ids in (("user", train.user_ids), ("item", train.item_ids)):
+        path = paths[side]
+        if path is not None:
+            graphs[side], note = load_graph(path, ids, side, weight)
+            files.append(DataFile.of(f"{side}_graph", path))
+            notes.append(note)
+    return graphs, files, notes
 
 
 def load_graph(path: Path, ids: IdMap, side: str, weight: Column = None) -> tuple[Graph, str]:

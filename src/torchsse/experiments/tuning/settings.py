@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from torchsse.errors import ConfigError
-from torchsse.experiments.loading import Columns, load_graph
+from torchsse.experiments.loading import Columns, load_graphs
 from torchsse.experiments.settings import DataFile
 from torchsse.experiments.tuning.models import ModelName, TunedModel
 from torchsse.experiments.tuning.space import TuneSpace
@@ -159,7 +159,7 @@ def load_tune_data(
     columns = columns or Columns()
     feedback: Literal["implicit"] | None = "implicit" if model.feedback == "implicit" else None
     learn = columns.read(train, feedback=feedback)
-    files, notes = [DataFile.of("train", train)], []
+    files = [DataFile.of("train", train)]
     _check(learn, train, model)
     held_out = None
     if validation is not None:
@@ -168,21 +168,15 @@ def load_tune_data(
         files.append(DataFile.of("validation", validation))
         # one pair of id maps for both, so that codes and graphs fit either and their union
         learn = learn.with_ids(held_out.user_ids, held_out.item_ids)
-    graphs: dict[str, Graph | None] = {"user": None, "item": None}
-    for side, path, ids in (("user", user_graph, learn.user_ids), ("item", item_graph, learn.item_ids)):
-        if path is not None:
-            graphs[side], note = load_graph(path, ids, side, edge_weight)
-            files.append(DataFile.of(f"{side}_graph", path))
-            notes.append(note)
-    reading = {**asdict(columns), "edge_weight": edge_weight}
+    graphs, more, about = load_graphs(learn, {"user": user_graph, "item": item_graph}, edge_weight)
     return TuneData(
         learn,
         held_out,
         graphs["user"],
         graphs["item"],
-        tuple(files),
-        tuple(sorted((name, str(column)) for name, column in reading.items() if column is not None)),
-        tuple(notes),
+        (*files, *more),
+        columns.reading(edge_weight),
+        tuple(about),
     )
 
 
