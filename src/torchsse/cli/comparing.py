@@ -173,7 +173,7 @@ def demo(
     jobs: Annotated[int | None, typer.Option(help="Fits at a time. Default: the number of cores.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Discard an earlier run in --out.")] = False,
 ) -> None:
-    """The same on generated ratings whose items form clusters.
+    """Does SSE help? On generated ratings whose items form clusters.
 
     With the knowledge graph that links each cluster. Takes less than a minute on two cores and needs no data.
 
