@@ -1,21 +1,33 @@
-"""Rating and ranking metrics, and the statistics that compare arms."""
+"""Rating, ranking and text metrics, and the statistics that compare arms."""
 
 from __future__ import annotations
 
 from torchsse.metrics.ranking import RANKING_METRICS, ranking_metrics
 from torchsse.metrics.rating import mae, rating_metrics, rmse, squared_errors
 from torchsse.metrics.stats import Difference, Interval, holm, paired_bootstrap, t_interval
+from torchsse.metrics.text import (
+    TEXT_METRICS,
+    TextScore,
+    compare_translations,
+    score_translations,
+    text_statistics,
+)
 
 __all__ = [
     "RANKING_METRICS",
+    "TEXT_METRICS",
     "Difference",
     "Interval",
+    "TextScore",
+    "compare_translations",
     "holm",
     "mae",
     "paired_bootstrap",
     "ranking_metrics",
     "rating_metrics",
     "rmse",
+    "score_translations",
     "squared_errors",
     "t_interval",
+    "text_statistics",
 ]
