@@ -10,7 +10,7 @@ from torchsse.metrics import compare_translations, score_translations, text_stat
 
 sacrebleu = pytest.importorskip("sacrebleu")
 
-WORDS = "der die das ein eine Hund Katze läuft schläft , . rot blau groß Haus über nach".split()
+WORDS = """der die das ein eine Hund Katze läuft schläft , . rot blau groß Haus über nach""".split()  # noqa: SIM905
 
 
 def sentences(n: int, seed: int) -> list[str]:

@@ -47,6 +47,9 @@ def score_translations(
         hypotheses: one translation per sentence, detokenised.
         references: one reference per sentence.
         metric: "bleu" or "chrf".
+        n_boot: resamples.
+        confidence: of the interval.
+        seed: of the resampling.
 
     Raises:
         DataError: no sentences, or another number of references. ConfigError: an unknown metric.
@@ -85,7 +88,13 @@ def compare_translations(
     `torchsse.metrics.paired_bootstrap`.
 
     Args:
-        a, b: for each run of the arm, its translations in the order of `references`.
+        a: for each run of the arm, its translations in the order of `references`.
+        b: the same of the other arm.
+        references: one per sentence.
+        metric: "bleu" or "chrf".
+        n_boot: resamples.
+        confidence: of the interval.
+        seed: of the resampling.
 
     Example:
         >>> import pytest; _ = pytest.importorskip("sacrebleu")
