@@ -13,9 +13,12 @@ try:
 except ImportError:
     sys.exit("error: the command line needs typer and rich: pip install 'torchsse[recsys]'")
 
+from torchsse.cli.classifying import classify
 from torchsse.cli.comparing import compare, demo
 from torchsse.cli.fitting import fit
+from torchsse.cli.pretraining import pretrain
 from torchsse.cli.shell import Shell
+from torchsse.cli.translating import translate
 from torchsse.cli.using import evaluate, recommend
 
 app = typer.Typer(
@@ -27,8 +30,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (compare, demo, fit, evaluate, recommend):
+for command in (compare, demo, fit, evaluate, recommend, pretrain):
     app.command()(command)
+app.add_typer(classify, name="classify")
+app.add_typer(translate, name="translate")
 
 
 def show_version(wanted: bool) -> None:
