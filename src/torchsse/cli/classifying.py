@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from torchsse.cli import options as o
-from torchsse.cli.pretraining import RESUME, set_threads
+from torchsse.cli.pretraining import RESUME, origin, set_threads
 from torchsse.cli.steps import step_progress
 
 __all__ = ["classify"]
@@ -82,7 +82,6 @@ def train(
     torchsse classify train bert-base-uncased train.tsv --out with
     torchsse classify train bert-base-uncased train.tsv --p0 0 --seeds 3 --out without
     """
-    from torchsse.experiments.provenance import provenance
     from torchsse.nlp.classification_training import ClassifySettings, train_classifier
     from torchsse.nlp.texts import read_labelled
 
@@ -105,7 +104,7 @@ def train(
                 watch.say(f"seed {settings.seed}")
             report = train_classifier(
                 checkpoint, texts, folder, settings, validation=watched, device=device, observer=watch,
-                restart=restart, save_every=save_every, provenance=provenance(device),
+                restart=restart, save_every=save_every, provenance=origin(device),
             ).report  # fmt: skip
         losses = [entry["loss"] for entry in report["history"] if "loss" in entry]
         found = [entry["validation"]["accuracy"] for entry in report["history"] if "validation" in entry]
@@ -149,9 +148,8 @@ def evaluate(
         document["mean"] = _means(runs)
     if out is not None:
         from torchsse.experiments.files import write_json
-        from torchsse.experiments.provenance import provenance
 
-        write_json(out, {**document, "provenance": provenance(device)})
+        write_json(out, {**document, "provenance": origin(device)})
     if as_json:
         short = [{name: value for name, value in run.items() if name not in ("correct", "probability")} for run in runs]
         typer.echo(json.dumps({**document, "runs": short}))

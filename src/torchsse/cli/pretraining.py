@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from torchsse.cli import options as o
 from torchsse.cli.steps import step_progress
 
-__all__ = ["RESUME", "pretrain", "set_threads"]
+__all__ = ["RESUME", "origin", "pretrain", "set_threads"]
 
 RESUME = "the same command goes on from the last saved state"
 SSE = "Stochastic Shared Embeddings"
@@ -78,7 +78,6 @@ def pretrain(
     torchsse pretrain bert-base-uncased reviews.txt.gz --exclude test.tsv --out with
     torchsse pretrain bert-base-uncased reviews.txt.gz --exclude test.tsv --p0-input 0 --p0-label 0 --out without
     """
-    from torchsse.experiments.provenance import provenance
     from torchsse.nlp.pretraining import PretrainSettings
     from torchsse.nlp.pretraining import pretrain as run
     from torchsse.nlp.texts import gather
@@ -97,13 +96,24 @@ def pretrain(
         watch.say(f"text: {corpus.read:,} documents{left}")
         done = run(
             checkpoint, corpus.documents, out, settings, device=device, observer=watch, restart=restart,
-            save_every=save_every, provenance=provenance(device),
+            save_every=save_every, provenance=origin(device),
         ).report  # fmt: skip
     losses = [entry["loss"] for entry in done["history"] if "loss" in entry]
     measured = ""
     if "held_out_loss" in done:
         measured = f", held-out {done['held_out_loss_before']:.4f} -> {done['held_out_loss']:.4f}"
     typer.echo(f"{done['steps']:,} steps, loss {losses[0]:.4f} -> {losses[-1]:.4f}{measured}; saved in {out}")
+
+
+def origin(device: str) -> dict[str, Any]:
+    """Provenance with what matters to language models."""
+    import torch
+    import transformers
+
+    from torchsse.experiments.provenance import now, provenance
+
+    words = {"transformers": str(transformers.__version__), "threads": torch.get_num_threads(), "time": now()}
+    return {**provenance(device), **words}
 
 
 def set_threads(number: int | None) -> None:

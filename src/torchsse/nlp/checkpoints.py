@@ -106,7 +106,7 @@ def _load(
     import safetensors
 
     try:
-        with transformers_quietly(), torch.random.fork_rng():
+        with transformers_quietly(), torch.random.fork_rng([]):
             torch.manual_seed(seed)
             tokenizer = transformers.AutoTokenizer.from_pretrained(name, **where)
             if random_init:

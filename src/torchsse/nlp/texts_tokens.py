@@ -113,7 +113,7 @@ def pad(pieces: Pieces, rows: Sequence[int] | npt.NDArray[np.int64], pad_id: int
     >>> pad(Pieces.of([[5, 6], [7]]), [0, 1], pad_id=0)[0].tolist()
     [[5, 6], [7, 0]]
     """
-    width = max(len(pieces.row(i)) for i in rows)
+    width = max(1, *(len(pieces.row(i)) for i in rows))
     ids = np.full((len(rows), width), pad_id, np.int64)
     mask = np.zeros((len(rows), width), np.int64)
     for place, i in enumerate(rows):
