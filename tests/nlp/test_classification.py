@@ -19,6 +19,7 @@ transformers = pytest.importorskip("transformers")
 
 NAMES = ("film", "kitchen")
 FAST = {"max_length": 16, "batch_size": 16, "epochs": 2, "learning_rate": 5e-3}
+LEARN = FAST | {"epochs": 4, "learning_rate": 1e-2}
 
 
 def labelled(number: int, seed: int) -> Labelled:
@@ -42,7 +43,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("trained") / "model"
-    train_classifier(encoder, TRAIN, out, ClassifySettings(**FAST, p0_input=0.05, p0_label=0.05), validation=TEST)
+    train_classifier(encoder, TRAIN, out, ClassifySettings(**LEARN, p0_input=0.05, p0_label=0.05), validation=TEST)
     return out
 
 
@@ -57,7 +58,7 @@ def test_it_learns(trained: Path) -> None:
 
 def test_control_words_or_classes_all_swapped_teach_nothing(encoder: Path, tmp_path: Path) -> None:
     for name in ("p0_input", "p0_label"):
-        settings = ClassifySettings(**FAST, **({"p0_input": 0.0} | {name: 1.0}))
+        settings = ClassifySettings(**LEARN, **({"p0_input": 0.0} | {name: 1.0}))
         train_classifier(encoder, TRAIN, tmp_path / name, settings)
         assert Classifier.load(tmp_path / name).evaluate(TEST).scores.accuracy < 0.7
 
