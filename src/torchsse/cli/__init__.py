@@ -14,12 +14,15 @@ except ImportError:
     sys.exit("error: the command line needs typer and rich: pip install 'torchsse[recsys]'")
 
 from torchsse.cli.benching import bench
+from torchsse.cli.classifying import classify
 from torchsse.cli.comparing import compare, demo
 from torchsse.cli.data import data
 from torchsse.cli.exporting import export
 from torchsse.cli.fitting import fit
+from torchsse.cli.pretraining import pretrain
 from torchsse.cli.reproducing import reproduce
 from torchsse.cli.shell import Shell
+from torchsse.cli.translating import translate
 from torchsse.cli.tuning import tune
 from torchsse.cli.using import evaluate, recommend
 
@@ -32,8 +35,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, compare, tune, fit, evaluate, recommend, export, reproduce, bench):
+for command in (demo, compare, tune, fit, evaluate, recommend, export, reproduce, pretrain):
     app.command()(command)
+app.add_typer(classify, name="classify")
+app.add_typer(translate, name="translate")
+app.command()(bench)
 app.add_typer(data)
 
 

@@ -1,0 +1,1 @@
+"""The language tasks on transformers: translation, pre-training, classification. Each loads transformers when used."""
