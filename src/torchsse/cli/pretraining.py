@@ -72,7 +72,9 @@ def pretrain(
     save_every: Annotated[float, typer.Option(help="Seconds between saved states.", rich_help_panel=TRAINING)] = 120.0,
     restart: Annotated[bool, typer.Option("--restart", help="Discard an earlier run in --out.")] = False,
 ) -> None:
-    """Train a checkpoint on as a masked language model. The same command goes on where a run was stopped.
+    """Go on training a checkpoint as a masked language model, with SSE.
+
+    The same command goes on where a run was stopped.
 
     \b
     torchsse pretrain bert-base-uncased reviews.txt.gz --exclude test.tsv --out with
