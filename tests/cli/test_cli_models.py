@@ -18,6 +18,8 @@ from torchsse.cli.models import MODELS, ModelName, estimator_of
 from torchsse.data.synthetic import planted_clusters
 
 SMALL = ["--factors", "4", "--epochs", "3"]
+#: Those for ratings and positives; test_cli_sequences has the others.
+UNORDERED = [model for model in MODELS if not MODELS[model].ordered]
 #: Words that the command line leaves at their defaults.
 NOT_OFFERED = {
     "backend",
@@ -53,7 +55,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fitted(files: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One model of each kind; those that can have the item graph."""
     found = {}
-    for model in MODELS:
+    for model in UNORDERED:
         out = tmp_path_factory.mktemp("models") / model.value
         words = estimator_of(model)._defaults()
         more: list[object] = [*SMALL] if "factors" in words else []
@@ -71,7 +73,7 @@ def fitted(files: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
     return found
 
 
-@pytest.mark.parametrize("model", list(MODELS))
+@pytest.mark.parametrize("model", UNORDERED)
 def test_evaluate_and_recommend(files: Path, fitted: dict[str, Path], model: ModelName) -> None:
     values = json.loads(run("evaluate", fitted[model], files / "test.csv", "--json").stdout)
     if MODELS[model].explicit:
@@ -129,7 +131,7 @@ def test_refused_before_anything_is_read(files: Path, arguments: list[str], mess
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("model", [m for m in MODELS if "checkpoint" in estimator_of(m)._defaults()])
+@pytest.mark.parametrize("model", [m for m in UNORDERED if "checkpoint" in estimator_of(m)._defaults()])
 def test_a_killed_fit_goes_on(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: ModelName) -> None:
     """Stopped in its third epoch, the same command ends where an uninterrupted run does."""
     command = ["fit", model, files / "train.csv", "--factors", 4, "--epochs", 5]

@@ -11,7 +11,8 @@ from torchsse.cli import options as o
 
 SSE = "Stochastic Shared Embeddings"
 TRAINING = "Training"
-SGD = "Gradient descent: mf, bpr, sqlrank"
+SGD = "Gradient descent: mf, bpr, sqlrank, sasrec, ssept"
+SEQUENCES = "Sequences: sasrec, ssept"
 SQUARES = "Least squares: als, marginalized, graph-als"
 NEAR = "Neighbours: item-knn"
 
@@ -37,7 +38,16 @@ Biases = Annotated[
         "mf, marginalized, graph-als: global mean and biases, default with. bpr: item biases, default without.",
     ),
 ]
-P0User = Annotated[float | None, number(SSE, "SSE probability of users, 0 to 1. Default: 0.")]
+P0User = Annotated[float | None, number(SSE, "SSE probability of users, 0 to 1. Default: 0; ssept: 0.92.")]
+P0Input = Annotated[
+    float | None, number(SSE, "sasrec, ssept: SSE probability of the items of a history. Default: 0; ssept: 0.1.")
+]
+P0Output = Annotated[
+    float | None, number(SSE, "sasrec, ssept: the same of the items that should follow. Default: 0; ssept: 0.1.")
+]
+Coupled = Annotated[
+    bool | None, flag(SSE, "coupled", "sasrec, ssept: one coin moves an input and its target; takes --p0-input.")
+]
 P0Item = Annotated[float | None, number(SSE, "SSE probability of items. Default: 0.")]
 RhoUser = Annotated[
     float | None, number(SSE, "Weight of a neighbour against any other user; inf: neighbours only. Needs a graph.")
@@ -63,7 +73,8 @@ Metric = Annotated[
     typer.Option(
         metavar="METRIC@K",
         help="Rankings: what is taken on validation: precision, recall, ndcg, hr, map or mrr; sqlrank also rated_ndcg, "
-        "its default with ratings. Default: precision@10.",
+        "its default with ratings; sasrec, ssept also sampled_ndcg and sampled_hr. Default: precision@10; "
+        "sasrec, ssept: ndcg@10.",
         rich_help_panel=TRAINING,
         show_default=False,
     ),
@@ -86,19 +97,58 @@ LearningRate = Annotated[float | None, number(SGD, "Step size of the first epoch
 LearningRateDecay = Annotated[float | None, number(SGD, "Its factor from one epoch to the next.")]
 WeightDecay = Annotated[float | None, number(SGD, "L2 on the factors used, per example.")]
 BiasWeightDecay = Annotated[float | None, number(SGD, "L2 on the biases used.")]
-Dropout = Annotated[float | None, number(SGD, "Chance of a factor to be zeroed in an example.")]
+Dropout = Annotated[
+    float | None, number(SGD, "Chance of a factor to be zeroed in an example. Default: 0; sasrec, ssept: 0.2.")
+]
 NumNegatives = Annotated[
-    int | None, number(SGD, "Negatives drawn for each positive. Default: bpr 3; sqlrank 10, with ratings 0.")
+    int | None,
+    number(SGD, "Negatives drawn for each positive. Default: bpr 3; sqlrank 10, with ratings 0; sasrec, ssept 1."),
 ]
 ListLength = Annotated[int | None, number(SGD, "sqlrank: longer lists are dealt into parts.")]
 HardNegatives = Annotated[
     bool | None, flag(SGD, "hard-negatives", "bpr: train on the highest-scored of the negatives drawn.")
 ]
 SwapNegatives = Annotated[bool | None, flag(SGD, "swap-negatives", "bpr, sqlrank: swap negatives too.")]
-ValidateEvery = Annotated[int | None, number(SGD, "bpr, sqlrank: epochs between two measurements. Default: 1.")]
+ValidateEvery = Annotated[int | None, number(SGD, "Epochs between two measurements. Default: 1; sasrec, ssept: 5.")]
 Device = Annotated[
     str | None,
-    typer.Option(metavar="DEVICE", help="mf, bpr: train through torch there. Default: cpu.", rich_help_panel=SGD),
+    typer.Option(
+        metavar="DEVICE",
+        help="mf, bpr: train through torch there; sasrec, ssept: train there. Default: cpu.",
+        rich_help_panel=SGD,
+    ),
+]
+
+# sequences
+Setting = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The words of a published setting; options given go before them. table4-b2-none (or -input, -output, "
+        "-both; -b6-), authors-labels, authors-inputs-labels; ssept-ml1m.",
+        rich_help_panel=SEQUENCES,
+        show_default=False,
+    ),
+]
+Hidden = Annotated[int | None, number(SEQUENCES, "Length of an item's row. Default: 50.")]
+UserHidden = Annotated[int | None, number(SEQUENCES, "ssept: length of a user's row. Default: 50.")]
+Blocks = Annotated[int | None, number(SEQUENCES, "Blocks of attention and feed-forward. Default: 2.")]
+Heads = Annotated[int | None, number(SEQUENCES, "Of attention. Default: 1.")]
+MaxLength = Annotated[int | None, number(SEQUENCES, "Items of a history that count, the latest. Default: 200.")]
+AttentionDropout = Annotated[float | None, number(SEQUENCES, "Of attention weights. Default: 0.")]
+Loss = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="bce, gbce, sampled-softmax or softmax. Default: bce, the paper's.",
+        rich_help_panel=SEQUENCES,
+        show_default=False,
+    ),
+]
+SharedNegatives = Annotated[bool | None, flag(SEQUENCES, "shared-negatives", "One set of negatives for a batch.")]
+Calibration = Annotated[float | None, number(SEQUENCES, "t of gbce, 0 to 1. Default: 0.75.")]
+BatchSize = Annotated[
+    int | None, number(SEQUENCES, "Users in a step. Default: 128. mf, bpr with --device: examples; 4096, 1024.")
 ]
 
 # alternating least squares

@@ -11,16 +11,19 @@ import typer
 
 from torchsse.cli import fit_options as f
 from torchsse.cli import options as o
+from torchsse.cli.fitting_progress import fit_with_progress
 from torchsse.cli.models import MODELS, Kind, ModelName, check_words, estimator_of
 from torchsse.cli.progress import duration
-from torchsse.cli.shell import say, stderr
+from torchsse.cli.shell import say
 from torchsse.report.metric import label
 
 __all__ = ["fit"]
 
 #: Options that are not words of an estimator.
 OTHERS = {"model", "train", "out", "validation", "feedback", "edge_weight", "overwrite"}
-OTHERS |= {"user_column", "item_column", "rating_column", "timestamp_column", "data_format"}
+OTHERS |= {"user_column", "item_column", "rating_column", "timestamp_column", "data_format", "order", "setting"}
+LAST = "last"
+"""For --validation: the ends of the histories in train."""
 
 
 def fit(
@@ -36,7 +39,13 @@ def fit(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the model goes.", show_default=False)],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that --out holds.")] = False,
     validation: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Ratings for early stopping.", rich_help_panel=o.DATA)
+        Path | None,
+        typer.Option(
+            metavar="FILE|last",
+            help="Ratings for early stopping. sasrec, ssept: what followed TRAIN; or the word last: of each user in "
+            "TRAIN the last action is left out, for `evaluate`, and the one before is for early stopping.",
+            rich_help_panel=o.DATA,
+        ),
     ] = None,
     feedback: o.FeedbackOption = None,
     user_column: o.UserColumn = None,
@@ -44,6 +53,7 @@ def fit(
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     data_format: o.DataFormat = None,
+    order: o.OrderOption = None,
     user_graph: o.UserGraph = None,
     item_graph: o.ItemGraph = None,
     edge_weight: o.EdgeWeight = None,
@@ -85,6 +95,20 @@ def fit(
     similarity: f.Similarity = None,
     shrinkage: f.Shrinkage = None,
     binary: f.Binary = None,
+    setting: f.Setting = None,
+    hidden: f.Hidden = None,
+    user_hidden: f.UserHidden = None,
+    blocks: f.Blocks = None,
+    heads: f.Heads = None,
+    max_length: f.MaxLength = None,
+    attention_dropout: f.AttentionDropout = None,
+    p0_input: f.P0Input = None,
+    p0_output: f.P0Output = None,
+    coupled: f.Coupled = None,
+    loss: f.Loss = None,
+    shared_negatives: f.SharedNegatives = None,
+    calibration: f.Calibration = None,
+    batch_size: f.BatchSize = None,
 ) -> None:
     """Train a model and save it, with its graphs.
 
@@ -101,6 +125,10 @@ def fit(
     item-knn      items that the same users have
     popularity    the same for everybody: the baseline
     \b
+    For histories, what each user did in the order of time:
+    sasrec        self-attention over the history
+    ssept         the same with a row for each user
+    \b
     torchsse fit mf ratings.csv --out model
     torchsse fit mf ratings.csv --p0-item 0.02 --item-graph edges.csv \\
       --rho-item 200 --out model
@@ -111,6 +139,10 @@ def fit(
     torchsse fit graph-als ratings.csv --item-graph edges.csv --graph-weight 0.5 \\
       --out model
     torchsse fit item-knn clicks.csv --similarity bm25 --neighbors 100 --out model
+    torchsse fit sasrec actions.txt --loss softmax --p0-input 0.1 --p0-output 0.1 \\
+      --validation last --patience 20 --checkpoint run --out model
+    torchsse fit sasrec actions.txt --setting table4-b2-both --validation last \\
+      --epochs 200 --device cuda --out model
     """
     from torchsse.errors import ConfigError
     from torchsse.experiments.loading import load_graph
@@ -124,16 +156,20 @@ def fit(
     kind = MODELS[model]
     words = {name: value for name, value in ctx.params.items() if name not in OTHERS and value is not None}
     check_words(model, words)
+    for option, value in (("setting", setting), ("order", order)):
+        if value is not None and not kind.ordered:
+            raise ConfigError(f"--{option}: {model.value} has no such option; it is for sasrec, ssept")
     make = estimator_of(model)
+    if setting is not None:
+        words = {**_named(setting, make), **words}
     make(**words)  # a wrong setting shows before anything is read
-    ratings, held_out = _read(
-        kind,
-        model,
-        o.columns(user_column, item_column, rating_column, timestamp_column, data_format),
-        train,
-        validation,
-        feedback,
-    )
+    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
+    if kind.ordered:
+        if feedback is not None:
+            raise ConfigError(f"--feedback: to {model.value} every row is an action, whatever its rating")
+        ratings, held_out = _read_sequences(columns, train, validation, None if order is None else order.value)
+    else:
+        ratings, held_out = _read(kind, model, columns, train, validation, feedback)
     for side, path, ids in (("user", user_graph, ratings.user_ids), ("item", item_graph, ratings.item_ids)):
         if path is not None:
             words[f"{side}_graph"], note = load_graph(path, ids, side, o.position(edge_weight))
@@ -143,7 +179,7 @@ def fit(
         _say_where_it_goes_on(checkpoint, kind)
     estimator = make(**words)
     started = time.perf_counter()
-    _fit_with_progress(estimator, kind, ratings, held_out)
+    fit_with_progress(estimator, kind, ratings, held_out)
     estimator.save(out)
     typer.echo(f"{_reached(estimator, kind, duration(time.perf_counter() - started))}; saved in {out}")
 
@@ -162,6 +198,33 @@ def _read(kind: Kind, model: ModelName, columns: Any, train: Path, validation: P
     what = "ratings" if ratings.feedback == "explicit" else "positives"
     say(f"train: {len(ratings):,} {what}, {ratings.num_users:,} users, {ratings.num_items:,} items")
     return ratings, held_out
+
+
+def _named(setting: str, make: type[Any]) -> dict[str, Any]:
+    """Words of a published setting, if they are for this estimator."""
+    from torchsse.errors import ConfigError
+    from torchsse.recsys.sequence import setting as named
+
+    words = named(setting)
+    if not words.keys() <= make._defaults().keys():
+        raise ConfigError(f"--setting {setting}: is one of ssept, not of sasrec")
+    return words
+
+
+def _read_sequences(columns: Any, train: Path, validation: Path | None, order: Any) -> Any:
+    """Histories and what followed them; for `last` both out of one file."""
+    from torchsse.data.sequence_split import leave_last_out
+
+    whole = columns.sequences(train, order)
+    size = f"{whole.num_users:,} users, {whole.num_items:,} items"
+    if validation != Path(LAST):
+        held_out = None if validation is None else columns.sequences(validation, order)
+        say(f"train: {len(whole):,} actions, {size}")
+        return whole, held_out
+    parts = leave_last_out(whole)
+    say(f"{size}; train: {len(parts.train):,} actions, validation: {len(parts.validation):,}, "
+        f"left out for evaluate: {len(parts.test):,}")  # fmt: skip
+    return parts.train, parts.validation
 
 
 def _say_where_it_goes_on(checkpoint: Path, kind: Kind) -> None:
@@ -188,25 +251,7 @@ def _reached(estimator: Any, kind: Kind, took: str) -> str:
         best = next(row[measured] for row in rows if row["epoch"] == estimator.best_epoch_)
         where = "" if kind.unit is None else f" ({kind.unit} {estimator.best_epoch_})"
         parts.append(f"validation {label(measured.removeprefix('validation_'))} {best:.4f}{where}")
+    if kind.ordered:
+        seconds = sum(row["seconds"] for row in rows)
+        parts.append(f"{sum(row['seconds'] * row['targets_per_second'] for row in rows) / seconds:,.0f} targets/s")
     return ", ".join(parts)
-
-
-def _fit_with_progress(estimator: Any, kind: Kind, train: Any, validation: Any) -> None:
-    """Fit with a bar on a terminal; silently elsewhere."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    parts = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*parts, console=stderr(), disable=not stderr().is_terminal) as bar:
-        unit = kind.unit or "counting"
-        task = bar.add_task(unit if kind.unit is None else f"{unit} 0", total=getattr(estimator, "epochs", 1))
-
-        def after_epoch(epoch: int, info: dict[str, Any]) -> None:
-            text = f"{unit} {epoch}"
-            measured = next((name for name in info if name.startswith("validation_")), None)
-            if measured is not None:
-                text += f", validation {label(measured.removeprefix('validation_'))} {info[measured]:.4f}"
-            elif "objective" in info:
-                text += f", objective {info['objective']:.6g}"
-            bar.update(task, completed=epoch, description=text)
-
-        estimator.fit(train, validation=validation, callback=after_epoch)

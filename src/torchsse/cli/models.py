@@ -20,6 +20,8 @@ class ModelName(StrEnum):
     sqlrank = "sqlrank"
     item_knn = "item-knn"
     popularity = "popularity"
+    sasrec = "sasrec"
+    ssept = "ssept"
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Kind:
         explicit: it predicts ratings; else it ranks, and every pair in train is a positive.
         unit: what `epochs` counts; None: nothing is repeated.
         weighs: of those that rank: what ratings say matters to it where there are some.
+        ordered: it reads each user's actions in the order of time.
     """
 
     estimator: str
     explicit: bool
     unit: str | None
     weighs: bool = False
+    ordered: bool = False
 
 
 MODELS = {
@@ -48,6 +52,8 @@ MODELS = {
     ModelName.sqlrank: Kind("SQLRank", False, "epoch", weighs=True),
     ModelName.item_knn: Kind("ItemKNN", False, None, weighs=True),
     ModelName.popularity: Kind("Popularity", False, None),
+    ModelName.sasrec: Kind("SASRec", False, "epoch", ordered=True),
+    ModelName.ssept: Kind("SSEPT", False, "epoch", ordered=True),
 }
 
 

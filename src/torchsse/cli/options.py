@@ -26,6 +26,7 @@ __all__ = [
     "ItemColumn",
     "ItemGraph",
     "NumNegatives",
+    "OrderOption",
     "RatingColumn",
     "TimestampColumn",
     "UserColumn",
@@ -38,6 +39,13 @@ __all__ = [
 DATA, GRAPHS, MODEL = "Data", "Graphs", "Model"
 
 
+class Order(StrEnum):
+    """Where the order of a user's actions comes from."""
+
+    timestamp = "timestamp"
+    file = "file"
+
+
 class Feedback(StrEnum):
     """Kinds of feedback."""
 
@@ -48,6 +56,13 @@ class Feedback(StrEnum):
 FeedbackOption = Annotated[
     Feedback | None,
     typer.Option(help="Default: implicit if there is no rating column or all are equal.", rich_help_panel=DATA),
+]
+OrderOption = Annotated[
+    Order | None,
+    typer.Option(
+        help="sasrec, ssept: the order of time. Default: by timestamp if there are any, else as in the file.",
+        rich_help_panel=DATA,
+    ),
 ]
 UserColumn = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="User ids: name, or position from 0.", rich_help_panel=DATA)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from torchsse.cli import options as o
+from torchsse.cli.tables import show_table
+from torchsse.cli.using_sequences import SEQUENCES, Protocol, Split, evaluate_sequences, observe, recommend_next
 from torchsse.report.metric import label
 
 if TYPE_CHECKING:
@@ -31,6 +33,40 @@ def evaluate(
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     data_format: o.DataFormat = None,
+    order: o.OrderOption = None,
+    protocol: Annotated[
+        Protocol | None, typer.Option(help="What a target is ranked among. Default: full.", rich_help_panel=SEQUENCES)
+    ] = None,
+    split: Annotated[
+        Split | None,
+        typer.Option(
+            help="last: TEST holds whole histories, and each user's last action is the target; none: all of TEST "
+            "followed train. Default: last if TEST without the last two actions of each user is what was learned.",
+            rich_help_panel=SEQUENCES,
+        ),
+    ] = None,
+    negatives: Annotated[
+        int | None,
+        typer.Option(
+            help="Random items for each user in the sampled protocol. Default: 100.",
+            min=1,
+            rich_help_panel=SEQUENCES,
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of their draw. Default: 0.", min=0, rich_help_panel=SEQUENCES, show_default=False),
+    ] = None,
+    candidates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep the random items here, or take those that are here: the same for every model.",
+            rich_help_panel=SEQUENCES,
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a saved model on test data.
@@ -39,16 +75,31 @@ def evaluate(
     items it ranks first among all that the user does not have in train. On all of TEST, and on the pairs whose user and
     item the model knows.
 
+    A model of histories (sasrec, ssept): NDCG and hit rate of the 1, 5 and 10 items ranked first. Protocol full: among
+    all items that the user has not had. Protocol sampled, the paper's: among 100 random ones of these and the target,
+    which makes numbers much larger. After `fit --validation last` TEST is the TRAIN of fit.
+
     \b
     torchsse evaluate model test.csv
     torchsse evaluate model test.csv --json
+    torchsse evaluate model actions.txt --protocol both
     """
+    from torchsse.errors import ConfigError
     from torchsse.experiments.models import load_model
     from torchsse.recsys.explicit import ExplicitRecommender
+    from torchsse.recsys.sequence.estimator import SequenceRecommender
 
     model = load_model(directory)
     columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
-    if isinstance(model, ExplicitRecommender):
+    asked = {"order": order, "protocol": protocol, "split": split, "negatives": negatives, "seed": seed}
+    given: dict[str, Any] = {
+        name: value for name, value in {**asked, "candidates": candidates}.items() if value is not None
+    }
+    if isinstance(model, SequenceRecommender):
+        evaluate_sequences(model, columns, test, as_json, **given)
+    elif given:
+        raise ConfigError(f"--{next(iter(given))} is for models of histories; this is a {type(model).__name__}")
+    elif isinstance(model, ExplicitRecommender):
         _evaluate_ratings(model, columns, test, as_json)
     else:
         _evaluate_ranking(model, columns, test, as_json)
@@ -81,7 +132,7 @@ def _evaluate_ranking(model: Any, columns: Columns, test: Path, as_json: bool) -
         return
     names = list(dict.fromkeys(name.partition("@")[0] for name in scores["means"]))
     cuts = list(dict.fromkeys(name.partition("@")[2] for name in scores["means"]))
-    _table(["k", *map(label, names)], [[k, *(f"{scores['means'][f'{n}@{k}']:.4f}" for n in names)] for k in cuts])
+    show_table(["k", *map(label, names)], [[k, *(f"{scores['means'][f'{n}@{k}']:.4f}" for n in names)] for k in cuts])
     typer.echo(f"{counts['n_pairs']:,} test positives of {counts['n_users']:,} users, ranked among all items")
     if counts["n_seen"]:
         typer.echo(f"{counts['n_seen']:,} more are in train too and left out")
@@ -94,8 +145,25 @@ def _evaluate_ranking(model: Any, columns: Columns, test: Path, as_json: bool) -
 def recommend(
     directory: ModelDir,
     user: Annotated[
-        list[str], typer.Option("--user", metavar="ID", help="Raw user id; may be repeated.", show_default=False)
-    ],
+        list[str] | None, typer.Option("--user", metavar="ID", help="Raw user id; may be repeated.", show_default=False)
+    ] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID,ID,...",
+            help="sasrec, ssept: what follows these items, the earliest first. ssept takes the mean user, or --user.",
+            show_default=False,
+        ),
+    ] = None,
+    actions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="sasrec, ssept: what users did since train, or the TRAIN of `fit --validation last`: recommend "
+            "after that.",
+            show_default=False,
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="Items per user.", min=1)] = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Items the user rated in train too.")] = False,
     why: Annotated[
@@ -114,21 +182,36 @@ def recommend(
     torchsse recommend model --user 42 -k 10
     torchsse recommend model --user 42 -k 10 --explain --titles movies.csv
     torchsse recommend model --user 42 --user 43 --csv > best.csv
+    torchsse recommend model --history 12,45,7 -k 10
+    torchsse recommend model --user 42 --actions since.txt
     """
     from torchsse.cli.explaining import Titles, explained_rows, show_explained
     from torchsse.errors import ConfigError
     from torchsse.experiments.models import load_model
     from torchsse.recsys.explain import Explainer
+    from torchsse.recsys.sequence.estimator import SequenceRecommender
 
     if as_csv and (as_json or why):
         raise ConfigError(f"--{'json' if as_json else 'explain'} and --csv exclude each other")
+    if history is not None and (why or actions is not None):
+        raise ConfigError(f"--history and --{'explain' if why else 'actions'} exclude each other")
     names = Titles(titles)
     model = load_model(directory)
-    users = o.typed_ids(user, model.user_ids)
-    items, scores = model.recommend(users, k, exclude_seen=not include_seen)
+    if why and isinstance(model, SequenceRecommender):
+        raise ConfigError(f"--explain: a {type(model).__name__} reads the history as a whole; it has no such ties")
+    users: list[Any] = list(o.typed_ids(user or [], model.user_ids))
+    if actions is not None:
+        observe(model, actions)
+    if history is not None:
+        items, scores = recommend_next(model, history, users, k, include_seen)
+        users = users or [None]
+    elif users:
+        items, scores = model.recommend(users, k, exclude_seen=not include_seen)
+    else:
+        raise ConfigError("recommend: name a user with --user ID, or a history with --history ID,ID,...")
     found = [
         {
-            "user": _plain(raw),
+            **({} if raw is None else {"user": _plain(raw)}),
             "rank": rank,
             "item": _plain(item),
             **({"title": names.of(item)} if names.given else {}),
@@ -152,7 +235,7 @@ def recommend(
     if as_json:
         typer.echo(json.dumps(found))
     elif as_csv:
-        heads = ["user", "rank", "item", *(["title"] if names.given else []), "score"]
+        heads = [*(["user"] if users != [None] else []), "rank", "item", *(["title"] if names.given else []), "score"]
         writer = csv.DictWriter(sys.stdout, heads, lineterminator="\n")
         writer.writeheader()
         writer.writerows(found)
@@ -165,17 +248,7 @@ def _plain(value: Any) -> Any:
 
 
 def _show(found: list[dict[str, Any]], titled: bool) -> None:
-    heads = ["user", "rank", "item", *(["title"] if titled else []), "score"]
+    heads = [*(["user"] if all("user" in row for row in found) else []), "rank", "item"]
+    heads += [*(["title"] if titled else []), "score"]
     shown = [{**row, "score": f"{row['score']:.4f}", "title": row.get("title") or ""} for row in found]
-    _table(heads, [[str(row[head]) for head in heads] for row in shown])
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    Console(highlight=False).print(table)
+    show_table(heads, [[str(row[head]) for head in heads] for row in shown])

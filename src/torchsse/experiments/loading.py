@@ -14,6 +14,7 @@ from torchsse.experiments.settings import CompareData, CompareSettings, DataFile
 
 if TYPE_CHECKING:
     from torchsse.data import IdMap, Ratings
+    from torchsse.data.sequences import Order, Sequences
     from torchsse.graph import Graph
 
 __all__ = ["Columns", "load_compare_data", "load_graph", "load_graphs"]
@@ -47,6 +48,21 @@ class Columns:
             format=self.format,
             feedback=feedback,
             like=like,
+        )
+
+    def sequences(self, path: Path, order: Order | None = None) -> Sequences:
+        """`read_sequences` with these columns."""
+        from torchsse.data import read_sequences
+
+        return read_sequences(
+            path,
+            order=order,
+            user=self.user,
+            item=self.item,
+            rating=self.rating,
+            timestamp=self.timestamp,
+            format=self.format,
+            feedback="implicit",
         )
 
     def reading(self, edge_weight: Column) -> tuple[tuple[str, str], ...]:

@@ -21,11 +21,12 @@ def higher_is_better(metric: str) -> bool:
 def label(metric: str) -> str:
     """As people write it.
 
-    >>> label("rmse"), label("ndcg@10"), label("precision@5")
-    ('RMSE', 'NDCG@10', 'precision@5')
+    >>> label("rmse"), label("ndcg@10"), label("precision@5"), label("sampled_hr@10")
+    ('RMSE', 'NDCG@10', 'precision@5', 'sampled HR@10')
     """
-    name, at, k = metric.partition("@")
-    return f"{name.upper() if name in ('rmse', 'mae', 'ndcg', 'map', 'mrr', 'hr') else name}{at}{k}"
+    sampled = "sampled " if metric.startswith("sampled_") else ""
+    name, at, k = metric.removeprefix("sampled_").partition("@")
+    return f"{sampled}{name.upper() if name in ('rmse', 'mae', 'ndcg', 'map', 'mrr', 'hr') else name}{at}{k}"
 
 
 def primary(records: list[Record]) -> list[Record]:

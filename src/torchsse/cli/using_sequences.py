@@ -1,0 +1,131 @@
+"""`evaluate` and `recommend` for models that read histories."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from torchsse.cli import options as o
+from torchsse.cli.tables import show_table
+from torchsse.report.metric import label
+
+if TYPE_CHECKING:
+    from torchsse.experiments.loading import Columns
+    from torchsse.experiments.sequences import Held
+
+__all__ = ["SEQUENCES", "Protocol", "Split", "evaluate_sequences", "observe", "recommend_next"]
+
+SEQUENCES = "Sequences: sasrec, ssept"
+CUTS = (1, 5, 10)
+SHOWN = ("ndcg", "hr")
+
+
+class Protocol(StrEnum):
+    """What a target is ranked among."""
+
+    full = "full"
+    sampled = "sampled"
+    both = "both"
+
+
+class Split(StrEnum):
+    """Which actions of a file are the test part."""
+
+    last = "last"
+    none = "none"
+
+
+def evaluate_sequences(
+    model: Any,
+    columns: Columns,
+    test: Path,
+    as_json: bool,
+    *,
+    order: o.Order | None = None,
+    protocol: Protocol = Protocol.full,
+    split: Split | None = None,
+    negatives: int | None = None,
+    seed: int | None = None,
+    candidates: Path | None = None,
+) -> None:
+    """Measure by one protocol or both; each is named beside its numbers."""
+    from torchsse.errors import ConfigError
+    from torchsse.experiments.sequences import held_part, stored_candidates
+
+    if protocol is Protocol.full:
+        for name, value in (("negatives", negatives), ("seed", seed), ("candidates", candidates)):
+            if value is not None:
+                raise ConfigError(f"--{name} is for --protocol sampled or both")
+    actions = columns.sequences(test, None if order is None else order.value)
+    held = held_part(model, actions, None if split is None else split.value)
+    found: dict[str, Any] = {}
+    if protocol is not Protocol.sampled:
+        found["full"] = model.evaluate(held.test, CUTS, history=held.history)
+    if protocol is not Protocol.full:
+        drawn = stored_candidates(
+            model, held, 100 if negatives is None else negatives, 0 if seed is None else seed, candidates
+        )
+        found["sampled"] = model.evaluate_sampled(drawn, CUTS, history=held.history)
+    if as_json:
+        plain = {name: _plain(result) for name, result in found.items()}
+        typer.echo(json.dumps({"targets": held.what, **plain}))
+    else:
+        _show(held, found)
+
+
+def observe(model: Any, actions: Path) -> None:
+    """Lengthen the histories of a model by a file."""
+    from torchsse.experiments.loading import Columns
+    from torchsse.experiments.sequences import held_part
+
+    _check(model, "actions")
+    held = held_part(model, Columns().sequences(actions))
+    for part in (held.history, held.test):
+        if part is not None:
+            model.observe(part)
+
+
+def recommend_next(model: Any, history: str, users: list[Any], k: int, include_seen: bool) -> Any:
+    """Items and scores, (1, k), to follow a history typed as raw ids with commas."""
+    from torchsse.errors import ConfigError
+    from torchsse.recsys import SSEPT
+
+    _check(model, "history")
+    if len(users) > 1:
+        raise ConfigError(f"--history: expected at most one --user, got {len(users)}")
+    if users and not isinstance(model, SSEPT):
+        raise ConfigError(f"--history: this {type(model).__name__} has no table of users; leave --user out")
+    words = [word.strip() for word in history.split(",") if word.strip()]
+    raw = o.typed_ids(words, model.item_ids, "item")
+    items, scores = model.recommend_next(raw, k, not include_seen, users[0] if users else None)
+    return items[None], scores[None]
+
+
+def _check(model: Any, option: str) -> None:
+    from torchsse.errors import ConfigError
+    from torchsse.recsys.sequence.estimator import SequenceRecommender
+
+    if not isinstance(model, SequenceRecommender):
+        raise ConfigError(f"--{option} is for models of histories; this is a {type(model).__name__}")
+
+
+def _plain(result: dict[str, Any]) -> dict[str, Any]:
+    counts = {name: value for name, value in result.items() if name.startswith("n_")}
+    return {"protocol": result["protocol"], **result["means"], **counts}
+
+
+def _show(held: Held, found: dict[str, Any]) -> None:
+    for name, result in found.items():
+        typer.echo(f"{name}: {result['protocol']}")
+        rows = [[str(k), *(f"{result['means'][f'{metric}@{k}']:.4f}" for metric in SHOWN)] for k in CUTS]
+        show_table(["k", *map(label, SHOWN)], rows)
+    result = next(iter(found.values()))
+    typer.echo(f"{result['n_users']:,} users; targets: {held.what}")
+    if result.get("n_seen"):
+        typer.echo(f"{result['n_seen']:,} more targets are in the history too and left out")
+    if result.get("n_cold"):
+        typer.echo(f"{result['n_cold']:,} of the targets are cold (user or item not in train)")

@@ -1,0 +1,98 @@
+"""A file of histories beside a fitted sequence model: what of it is the test part, and what the model should know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from torchsse.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torchsse.data.sequences import Sequences
+    from torchsse.recsys.sequence.candidates import Candidates
+    from torchsse.recsys.sequence.estimator import SequenceRecommender
+
+__all__ = ["Held", "Split", "held_part", "stored_candidates"]
+
+Split = Literal["last", "none"]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a model is measured on.
+
+    Attributes:
+        test: the actions.
+        history: those between train and test; None if there are none.
+        what: a line that says which actions of the file they are.
+    """
+
+    test: Sequences
+    history: Sequences | None
+    what: str
+
+
+def held_part(model: SequenceRecommender, actions: Sequences, split: Split | None = None) -> Held:
+    """The test part of `actions`.
+
+    Args:
+        model: a fitted one.
+        actions: whole histories, of which the model learned all but each user's last two; or what followed train.
+        split: "last": whole histories; "none": what followed; None: whole ones if the train part is the model's.
+
+    Raises:
+        ConfigError: "last", and the train part is not the model's.
+    """
+    from torchsse.data.sequence_split import leave_last_out
+    from torchsse.errors import DataError
+
+    if split != "none":
+        try:
+            parts = leave_last_out(actions)
+        except DataError:
+            parts = None
+        if parts is not None and _trained_on(model, parts.train):
+            return Held(parts.test, parts.validation, "each user's last action; the one before is in the history")
+        if split == "last":
+            raise ConfigError(
+                "split last: the file less each user's last two actions is not what the model was trained on; it must "
+                "be the TRAIN of `fit --validation last`, read in the same way"
+            )
+    return Held(actions, None, "all actions of the file, as what followed train")
+
+
+def stored_candidates(
+    model: SequenceRecommender, held: Held, negatives: int, seed: int, directory: Path | None
+) -> Candidates:
+    """Random negatives for the test part, drawn; or read from a directory that holds some, else written there.
+
+    Raises:
+        ConfigError: those of the directory are of other users, targets, number or seed.
+    """
+    from torchsse.recsys.sequence.candidates import Candidates
+    from torchsse.recsys.storage import MANIFEST
+
+    if directory is None or not (directory / MANIFEST).exists():
+        drawn = model.draw_candidates(held.test, held.history, negatives, seed)
+        if directory is not None:
+            drawn.save(directory)
+        return drawn
+    found = Candidates.load(directory)
+    expected = model.draw_candidates(held.test, held.history, 1, seed)
+    same = np.array_equal(found.users, expected.users) and np.array_equal(found.targets, expected.targets)
+    if not same or found.negatives.shape[1] != negatives or found.seed != seed:
+        raise ConfigError(f"{directory} holds {found!r} of another test part, number or seed; name another directory")
+    return found
+
+
+def _trained_on(model: Any, train: Sequences) -> bool:
+    """Whether the histories of the model are just these."""
+    return (
+        np.array_equal(model.user_ids.ids, train.user_ids.ids)
+        and np.array_equal(model.item_ids.ids, train.item_ids.ids)
+        and np.array_equal(model._indptr, train.offsets)
+        and np.array_equal(model._indices, train.items)
+    )

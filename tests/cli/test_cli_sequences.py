@@ -1,0 +1,239 @@
+"""`fit`, `evaluate` and `recommend` for models that read histories."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from torchsse.cli import app
+from torchsse.cli.models import estimator_of
+from torchsse.recsys import SASRec
+
+SMALL = ["--hidden", 8, "--max-length", 12, "--epochs", 4, "--validate-every", 2, "--learning-rate", 0.02]
+FEW = ["--batch-size", 16, "--dropout", 0]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def clock() -> list[tuple[int, int]]:
+    """Rows `user item`, in the order of time: item i of 20 is followed by i + 1."""
+    return [(user + 100, (user + t) % 20 + 500) for user in range(30) for t in range(8)]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    rows = clock()
+    (folder / "actions.txt").write_text("".join(f"{u} {i}\n" for u, i in rows))
+    (folder / "shorter.txt").write_text("".join(f"{u} {i}\n" for u, i in rows[1:]))
+    # the same histories, out of order in the file
+    timed = [f"{u},{i},{t}" for t, (u, i) in enumerate(rows)]
+    (folder / "timed.csv").write_text("user,item,timestamp\n" + "\n".join(timed[::-1]) + "\n")
+    for name, kept in (("head", range(6)), ("tail", range(6, 8))):
+        (folder / f"{name}.txt").write_text("".join(f"{u} {i}\n" for n, (u, i) in enumerate(rows) if n % 8 in kept))
+    (folder / "edges.csv").write_text("a,b\n" + "".join(f"{i},{i + 1}\n" for i in range(500, 519)))
+    (folder / "titles.csv").write_text("id,title\n" + "".join(f"{i},Item {i}\n" for i in range(500, 520)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(files: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    found = {}
+    for model, more in (
+        (
+            "sasrec",
+            [
+                "--epochs",
+                24,
+                "--validate-every",
+                12,
+                "--loss",
+                "softmax",
+                "--p0-input",
+                0.05,
+                "--item-graph",
+                files / "edges.csv",
+                "--rho-item",
+                20,
+            ],
+        ),
+        ("ssept", ["--user-hidden", 8, "--p0-user", 0.5, "--loss", "gbce", "--num-negatives", 4]),
+    ):
+        out = tmp_path_factory.mktemp("models") / model
+        found[model] = out
+        command = ["fit", model, files / "actions.txt", "--validation", "last"]
+        done = run(*command, *SMALL, *FEW, *more, "--out", out)
+        assert done.exit_code == 0, done.stderr
+        assert "30 users, 20 items; train: 180 actions, validation: 30, left out for evaluate: 30" in done.stderr
+        assert ", validation NDCG@10 " in done.stderr
+        assert "targets/s, at most" in done.stderr
+        assert "epochs in " in done.stdout
+        assert "validation NDCG@10 " in done.stdout
+        assert "targets/s; saved in " in done.stdout
+    return found
+
+
+def test_evaluate_names_both_protocols(files: Path, fitted: dict[str, Path], tmp_path: Path) -> None:
+    command = ["evaluate", fitted["sasrec"], files / "actions.txt", "--protocol", "both", "--negatives", 7]
+    shown = run(*command)
+    assert shown.exit_code == 0, shown.stderr
+    assert "full: all items" in shown.stdout
+    assert "sampled: next item against 7 random items that the user has not, drawn once (seed 0)" in shown.stdout
+    assert "targets: each user's last action; the one before is in the history" in shown.stdout
+    assert "NDCG@k" not in shown.stdout
+    found = json.loads(run(*command, "--json").stdout)
+    assert found["full"]["n_users"] == found["sampled"]["n_users"] == 30
+    assert found["full"]["hr@1"] > 0.5  # the clock is learned
+    assert found["sampled"]["hr@5"] >= found["full"]["hr@5"]
+    # the same numbers as the estimator's own
+    model = SASRec.load(fitted["sasrec"])
+    own = model.evaluate(files / "tail.txt")
+    assert run("evaluate", fitted["sasrec"], files / "tail.txt", "--json").exit_code == 0
+    later = json.loads(run("evaluate", fitted["sasrec"], files / "tail.txt", "--json").stdout)
+    assert later["targets"] == "all actions of the file, as what followed train"
+    assert later["full"]["ndcg@10"] == pytest.approx(own["means"]["ndcg@10"])
+    timed = json.loads(run("evaluate", fitted["sasrec"], files / "timed.csv", "--split", "last", "--json").stdout)
+    assert timed["full"] == found["full"]
+
+
+def test_candidates_are_kept(files: Path, fitted: dict[str, Path], tmp_path: Path) -> None:
+    command = [
+        "evaluate",
+        fitted["ssept"],
+        files / "actions.txt",
+        "--protocol",
+        "sampled",
+        "--candidates",
+        tmp_path / "c",
+    ]
+    first = run(*command, "--negatives", 5, "--json")
+    assert first.exit_code == 0, first.stderr
+    assert (tmp_path / "c" / "model.json").exists()
+    assert run(*command, "--negatives", 5, "--json").stdout == first.stdout
+    other = run(*command, "--negatives", 6)
+    assert (other.exit_code, "another test part, number or seed" in other.stderr) == (1, True)
+
+
+def test_recommend(files: Path, fitted: dict[str, Path]) -> None:
+    after = run("recommend", fitted["sasrec"], "--history", "503,504,505", "-k", 1, "--json")
+    assert json.loads(after.stdout)[0]["item"] == 506
+    assert "user" not in json.loads(after.stdout)[0]
+    shown = run("recommend", fitted["sasrec"], "--history", "503, 504", "-k", 2, "--titles", files / "titles.csv")
+    assert "Item 505" in shown.stdout
+    assert run("recommend", fitted["sasrec"], "--history", "503,504", "--csv").stdout.startswith("rank,item,score\n1,5")
+    since = files / "tail.txt"
+    for more, known in (([], None), (["--actions", files / "actions.txt"], since), (["--actions", since], since)):
+        rows = json.loads(run("recommend", fitted["sasrec"], "--user", 100, "-k", 3, *more, "--json").stdout)
+        model = SASRec.load(fitted["sasrec"])
+        if known is not None:
+            model.observe(known)  # whole histories and what followed train come to the same
+        assert [row["user"] for row in rows] == [100] * 3
+        assert [row["item"] for row in rows] == model.recommend([100], 3)[0][0].tolist()
+    explained = run("recommend", fitted["sasrec"], "--user", 100, "--explain", "-k", 2)
+    assert (explained.exit_code, "user 100" in explained.stdout) == (1, False)
+    assert explained.stderr == "error: --explain: a SASRec reads the history as a whole; it has no such ties\n"
+    for more in ([], ["--user", 103]):
+        assert run("recommend", fitted["ssept"], "--history", "503,504", *more).exit_code == 0
+
+
+def test_settings_by_name(files: Path, tmp_path: Path) -> None:
+    command = [
+        "fit",
+        "sasrec",
+        files / "head.txt",
+        "--epochs",
+        1,
+        "--validation",
+        files / "tail.txt",
+        "--order",
+        "file",
+    ]
+    done = run(*command, "--setting", "table4-b2-both", "--hidden", 4, "--max-length", 8, "--out", tmp_path / "m")
+    assert done.exit_code == 0, done.stderr
+    model = SASRec.load(tmp_path / "m")
+    assert (model.hidden, model.p0_output, model.weight_decay, model.blocks) == (4, 0.1, 1e-5, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "bpr", "{}/nowhere", "--setting", "table4-b2-none"], "--setting: bpr has no such option"),
+        (["fit", "mf", "{}/nowhere", "--order", "file"], "--order: mf has no such option; it is for sasrec, ssept"),
+        (["fit", "sasrec", "{}/nowhere", "--setting", "ssept-ml1m"], "is one of ssept, not of sasrec"),
+        (["fit", "sasrec", "{}/nowhere", "--setting", "table5"], "setting: expected one of"),
+        (["fit", "sasrec", "{}/nowhere", "--p0-user", "0.5"], "--p0-user: sasrec has no such option; it is for"),
+        (["fit", "sasrec", "{}/nowhere", "--loss", "mse"], "loss: expected one of"),
+        (["fit", "sasrec", "{}/nowhere", "--hidden", "5", "--heads", "2"], "heads: expected a divisor"),
+        (["fit", "sasrec", "{}/actions.txt", "--feedback", "implicit"], "every row is an action"),
+        (["fit", "sasrec", "{}/actions.txt", "--order", "timestamp"], "expected a timestamp in every row"),
+        (["fit", "sasrec", "{}/actions.txt", "--validation", "{}/none.txt"], "none.txt"),
+    ],
+    ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",
+)
+def test_fit_refusals(files: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = run(*[word.replace("{}", str(files)) for word in arguments], "--out", tmp_path / "out")
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+
+
+def test_use_refusals(files: Path, fitted: dict[str, Path], tmp_path: Path) -> None:
+    assert run("fit", "popularity", files / "actions.txt", "--out", tmp_path / "other").exit_code == 0
+    actions, model = files / "actions.txt", fitted["sasrec"]
+    for command, message in (
+        (["evaluate", model, files / "shorter.txt", "--split", "last"], "is not what the model was trained on"),
+        (["evaluate", model, actions, "--negatives", 5], "--negatives is for --protocol sampled or both"),
+        (["evaluate", tmp_path / "other", actions, "--protocol", "full"], "--protocol is for models of histories"),
+        (["recommend", model], "--user ID, or a history"),
+        (["recommend", model, "--history", "1,2"], "expected at least one item of the train set"),
+        (["recommend", model, "--history", "a,b"], "item ids are integers in this model, got 'a'"),
+        (["recommend", model, "--history", "503", "--user", 100], "has no table of users"),
+        (["recommend", model, "--history", "503", "--explain"], "--history and --explain exclude each other"),
+        (["recommend", fitted["ssept"], "--history", "503", "--user", 7], "expected a user of the train set"),
+        (["recommend", tmp_path / "other", "--history", "503"], "--history is for models of histories"),
+        (["recommend", tmp_path / "other", "--user", 100, "--actions", actions], "--actions is for models of"),
+    ):
+        done = run(*command)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1), (command, done.stderr)
+        assert message in done.stderr
+
+
+def test_a_killed_fit_goes_on(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in its third epoch, the same command ends with the same weights as an uninterrupted run."""
+    from torchsse.cli.models import ModelName
+
+    command = ["fit", "sasrec", files / "actions.txt", "--validation", "last", *SMALL, *FEW]
+    assert run(*command, "--out", tmp_path / "whole").exit_code == 0
+    kind = estimator_of(ModelName.sasrec)
+    kept = kind.fit
+
+    def killed(self: Any, train: Any, validation: Any = None, callback: Any = None) -> Any:
+        def stop(epoch: int, info: dict[str, Any]) -> None:
+            callback(epoch, info)
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+        return kept(self, train, validation, stop)
+
+    monkeypatch.setattr(kind, "fit", killed)
+    done = run(*command, "--checkpoint", tmp_path / "run", "--out", tmp_path / "out")
+    assert (done.exit_code, "the same command goes on" in done.stderr) == (130, True)
+    monkeypatch.undo()
+    done = run(*command, "--checkpoint", tmp_path / "run", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    assert "going on after epoch 2 of the run" in done.stderr
+    one, other = (SASRec.load(tmp_path / name).network.state_dict() for name in ("whole", "out"))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_help_says_how(files: Path) -> None:
+    assert "sasrec        self-attention over the history" in run("fit", "--help").stdout
+    assert "--protocol both" in run("evaluate", "--help").stdout
+    assert "--history 12,45,7" in run("recommend", "--help").stdout
