@@ -80,7 +80,8 @@ def train(
 
     \b
     torchsse classify train bert-base-uncased train.tsv --out with
-    torchsse classify train bert-base-uncased train.tsv --p0 0 --seeds 3 --out without
+    torchsse classify train bert-base-uncased train.tsv --p0 0 --seeds 3 \\
+      --out without
     """
     from torchsse.nlp.classification_training import ClassifySettings, train_classifier
     from torchsse.nlp.texts import read_labelled
@@ -136,7 +137,8 @@ def evaluate(
 
     \b
     torchsse classify evaluate model test.tsv
-    torchsse classify evaluate model test.csv --text-column review --label-column sentiment --out test.json
+    torchsse classify evaluate model test.csv --text-column review \\
+      --label-column sentiment --out test.json
     """
     from torchsse.nlp.texts import read_labelled
 
@@ -174,6 +176,7 @@ def predict(
     """Label and probability of each line of standard input, separated by a tab.
 
     \b
+    torchsse classify predict model < reviews.txt > answers.txt
     echo "a great film" | torchsse classify predict model
     """
     from torchsse.nlp.classification import Classifier

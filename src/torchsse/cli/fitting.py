@@ -139,8 +139,8 @@ def fit(
     torchsse fit graph-als ratings.csv --item-graph edges.csv --graph-weight 0.5 \\
       --out model
     torchsse fit item-knn clicks.csv --similarity bm25 --neighbors 100 --out model
-    torchsse fit sasrec actions.txt --loss softmax --p0-input 0.1 --p0-output 0.1 \\
-      --validation last --patience 20 --checkpoint run --out model
+    torchsse fit sasrec actions.txt --loss softmax --p0-input 0.1 \\
+      --p0-output 0.1 --validation last --checkpoint run --out model
     torchsse fit sasrec actions.txt --setting table4-b2-both --validation last \\
       --epochs 200 --device cuda --out model
     """

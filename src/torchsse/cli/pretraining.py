@@ -77,8 +77,9 @@ def pretrain(
     The same command goes on where a run was stopped.
 
     \b
-    torchsse pretrain bert-base-uncased reviews.txt.gz --exclude test.tsv --out with
-    torchsse pretrain bert-base-uncased reviews.txt.gz --exclude test.tsv --p0-input 0 --p0-label 0 --out without
+    torchsse pretrain bert-base-uncased reviews.txt.gz --out with
+    torchsse pretrain bert-base-uncased reviews.txt.gz --exclude test.tsv \\
+      --p0-input 0 --p0-label 0 --out without
     """
     from torchsse.nlp.pretraining import PretrainSettings
     from torchsse.nlp.pretraining import pretrain as run

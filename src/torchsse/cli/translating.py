@@ -25,7 +25,7 @@ OF_SIZE = "Default: the size's."
 
 translate = typer.Typer(
     no_args_is_help=True,
-    help="Train transformers that translate, on sentence pairs; measure and use them.",
+    help="Translation: train on sentence pairs, measure, use.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -148,8 +148,10 @@ def train(
 
     \b
     torchsse translate train pairs.tsv --out model
-    torchsse translate train train.en train.de --dev dev.en --dev dev.de --size tiny --out model
-    torchsse translate train all.tsv@set=train --dev all.tsv@set=val --p0 0 --out baseline
+    torchsse translate train train.en train.de --dev dev.en --dev dev.de \\
+      --size tiny --out model
+    torchsse translate train all.tsv@set=train --dev all.tsv@set=val --p0 0 \\
+      --out baseline
     """
     from torchsse.errors import ConfigError
     from torchsse.nlp.corpus import without_overlap
@@ -217,7 +219,7 @@ def evaluate(
 
     \b
     torchsse translate evaluate model test.tsv
-    torchsse translate evaluate model newstest.tsv --by set --baseline model-without-sse
+    torchsse translate evaluate model newstest.tsv --by set --baseline without
     """
     from torchsse.metrics import TEXT_METRICS, compare_translations, score_translations
     from torchsse.nlp.translation import Translator
