@@ -64,6 +64,13 @@ def result(model: Any) -> dict[str, Any]:
     return {"arrays": arrays, "history": history, "best": model.best_epoch_, "stopped": model.stopped_}
 
 
+def differences(mine: dict[str, Any], whole: dict[str, Any]) -> list[str]:
+    """What to look at where two ends are not the same: arrays by name, epochs of the history by what they held."""
+    found = [name for name in whole["arrays"] if mine["arrays"].get(name) != whole["arrays"][name]]
+    found += [f"{a} for {b}" for a, b in zip(mine["history"], whole["history"]) if a != b]
+    return found + [f"{k}: {mine[k]} for {whole[k]}" for k in ("best", "stopped") if mine[k] != whole[k]]
+
+
 def child(name: str, directory: Path, pipe: int, at_call: int | None) -> None:
     """Fit; tell the pipe each epoch; with `at_call` die at this call that touches files."""
     if at_call is not None:
@@ -119,9 +126,10 @@ def trial(name: str, whole: dict[str, Any], *death: Any) -> dict[str, Any]:
             *parts(), callback=lambda e, _: epochs.append(e) and None
         )
         left = [p.name for p in (Path(folder) / "run").iterdir() if p.name.startswith(".")]
+        mine = result(model)
         return {
             "killed": killed, "last": last, "resumed": epochs[0] if epochs else EPOCHS + 1,
-            "same": result(model) == whole, "left": left,
+            "same": mine == whole, "left": left, "differs": differences(mine, whole),
         }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def test_a_killed_run_goes_on(name: str, outcomes: dict[str, Any]) -> None:
         assert 1 <= trial["last"] < EPOCHS
         # its last epoch was told before its checkpoint was written: that one may be lost, no other
         assert trial["last"] <= trial["resumed"] <= trial["last"] + 2
-        assert trial["same"]
+        assert trial["same"], trial
         assert not trial["left"], "files of a killed write stay behind"
 
 
