@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import made_data
 import numpy as np
 import pytest
+from compare_case import Quiet
 from typer.testing import CliRunner, Result
 
 from torchsse.cli import app
@@ -21,6 +23,9 @@ from torchsse.errors import ConfigError, DataError
 from torchsse.experiments.reproduce import TABLES, Overrides, datasets, table
 from torchsse.experiments.reproduce.pairs import plain_of
 from torchsse.experiments.reproduce.paper import TABLE1, TABLE2, TABLE3
+from torchsse.experiments.reproduce.run import finished_units, is_finished, reproduce
+from torchsse.experiments.reproduce.table import Block
+from torchsse.experiments.settings import declarations
 from torchsse.report.document import check_document
 
 TINY = ["--ranks", "8", "--trials", "1", "--seeds", "2", "--epochs", "2"]
@@ -144,6 +149,52 @@ def test_another_budget_is_refused(finished: Path, data: Path) -> None:
     assert refused.exit_code == 1
     assert "settings.trials: 1 there, 2 here" in refused.stderr
     assert "--restart" in refused.stderr
+
+
+def test_finished_arms_of_a_block_are_not_run_again(finished: Path, data: Path, tmp_path: Path) -> None:
+    """Two arms first, then all five; a block is finished if its results are of just these arms."""
+    chosen = table("table2", Overrides(ranks=(8,), trials=1, seeds=2, epochs=2))
+    whole = chosen.select(["douban-r8"])[0]
+    few = replace(whole, arms=whole.arms[:2])
+    place = tmp_path / whole.name
+
+    class Watcher:
+        def __init__(self) -> None:
+            self.observer, self.idle = Quiet(), []
+
+        def block(self, block: Block) -> Quiet:
+            return self.observer
+
+        def skipped(self, block: Block) -> None:
+            self.idle.append(block.name)
+
+    def run_block(block: Block) -> Watcher:
+        watcher = Watcher()
+        reproduce(chosen, [block], data, tmp_path, jobs=1, watcher=watcher, command=["torchsse"])
+        return watcher
+
+    assert finished_units(few, place) == 0
+    assert len(run_block(few).observer.labels) == few.fits == finished_units(few, place) == finished_units(whole, place)
+    assert is_finished(few, data, place)
+    assert run_block(few).idle == [whole.name]
+    changed = replace(few, arms=(few.arms[0], replace(few.arms[1], fixed={"p0_user": 0.1})))
+    for other in (whole, changed, replace(few, settings=replace(few.settings, seeds=1))):
+        assert not is_finished(other, data, place)
+    assert finished_units(changed, place) == 4, "none's trial and final fits, and its model"
+
+    labels = run_block(whole).observer.labels
+    assert not any(label.startswith(f"{arm.name}, ") and "model" not in label for label in labels for arm in few.arms)
+    assert is_finished(whole, data, place)
+    assert finished_units(whole, place) == whole.fits
+    assert not is_finished(few, data, place)
+    means = [
+        [(r["arm"], r["mean"], r["p_value"]) for r in read(each)["results"] if r["block"] == whole.name]
+        for each in (tmp_path, finished)
+    ]
+    assert means[0] == means[1]
+    with open(place / "journal.jsonl", "a") as journal:
+        journal.write(json.dumps({"kind": "arms", "config": declarations(few.arms)}) + "\n")
+    assert not is_finished(whole, data, place), "other arms were begun since"
 
 
 def test_missing_files_are_named_at_once(data: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from torchsse.experiments.arms import Arm
 from torchsse.experiments.files import claim_directory, write_json
 from torchsse.experiments.fitting import Fitter
 from torchsse.experiments.journal import Journal
-from torchsse.experiments.plan import MODEL, Plan
+from torchsse.experiments.kept import MODEL
+from torchsse.experiments.plan import Plan
 from torchsse.experiments.pool import Observer, run_units
 from torchsse.experiments.provenance import now, provenance
 from torchsse.experiments.results import result_records
@@ -38,7 +39,7 @@ def compare(
     """Run, or resume, the comparison in directory `out`; returns the document it wrote to results.json.
 
     A run that was killed, at any moment, goes on where it stopped and ends with the same results as one that was not,
-    on any number of cores.
+    on any number of cores. So does one that other arms are asked of: those that are declared as before keep their fits.
 
     Args:
         data: train, test, graphs.
@@ -52,7 +53,7 @@ def compare(
 
     Raises:
         ConfigError: settings for another kind of feedback, an empty test part, an `out` that holds something else or a
-            run with other settings or data, an arm all of whose trials diverge.
+            run with other settings or data (arms aside), an arm all of whose trials diverge.
         CorruptFileError: a damaged journal.
     """
     task = task_of(data.train)
@@ -76,7 +77,7 @@ def compare(
             "started": started,
             "finished": now(),
             "wall_seconds": round(time.perf_counter() - clock, 1),
-            "fit_seconds": round(sum(record.get("seconds", 0.0) for record in journal.records), 1),
+            "fit_seconds": round(sum(record.get("seconds", 0.0) for record in journal.counting), 1),
             "model": plan.model and {name: plan.model[name] for name in ("arm", "seed", "directory")},
             "sessions": [record["started"] for record in journal.records if record["kind"] == "session"],
         }

@@ -1,11 +1,13 @@
 """The journal of a run: one JSON line per finished unit of work, on disk before the unit counts as done.
 
     {"kind": "header", "schema": 1, "fingerprint": "...", "config": {...}}     first line: what the run is
+    {"kind": "arms", "config": {...}}                                        other arms are asked for from here on
     {"kind": "session", ...}                                                 one per start or resume
-    {"kind": "trial" | "final", ...}                                         one per unit
+    {"kind": "trial" | "final", "arm": "...", ...}                           one per unit
 
 A kill can tear only the last line; it is cut off when the journal is opened again. A damaged line elsewhere, or a
-journal of another run, is refused.
+journal of another run, is refused. Arms are judged one by one (`arms_stated.py`): a run with other arms, or an arm
+declared otherwise, is the same run, of which some arms are not done yet.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from torchsse.errors import ConfigError, CorruptFileError
+from torchsse.experiments.arms_stated import ARMS, Record, counting, in_force
 
-__all__ = ["Journal", "fingerprint"]
+__all__ = ["Journal", "fingerprint", "glance"]
 
 SCHEMA = 1
 
@@ -38,8 +41,12 @@ class Journal:
 
     Args:
         path: the file; made if it does not exist.
-        config: everything the results depend on. A journal written under another config is refused.
+        config: everything the results depend on. A journal written under another config is refused, unless the arms
+            are all that differs.
         restart: discard what the file holds, whatever config it was written under.
+
+    Attributes:
+        records: all but the header, whatever arms they are of.
 
     Raises:
         ConfigError: if the journal belongs to another config or is in use by another process.
@@ -56,7 +63,9 @@ class Journal:
 
     def __init__(self, path: Path, config: dict[str, Any], restart: bool = False) -> None:
         self.path = path
-        self.records: list[dict[str, Any]] = []
+        self.records: list[Record] = []
+        self._first: Record = {}
+        self._arms: Record = config.get(ARMS, {})
         self._file = open(path, "a+b")  # noqa: SIM115  (lives as long as the journal)
         try:
             self._lock()
@@ -67,7 +76,12 @@ class Journal:
             self._file.close()
             raise
 
-    def append(self, record: dict[str, Any]) -> None:
+    @property
+    def counting(self) -> list[Record]:
+        """The records of the arms that are asked for now, written when these were declared as they are now."""
+        return counting(self._first, self.records, self._arms)
+
+    def append(self, record: Record) -> None:
         """Write one record and force it to disk."""
         self._file.write(json.dumps(record, sort_keys=True, allow_nan=False).encode() + b"\n")
         self._file.flush()
@@ -106,19 +120,23 @@ class Journal:
         if not records:
             self.append({"kind": "header", "schema": SCHEMA, "fingerprint": fingerprint(config), "config": config})
             self.records.clear()
+            self._first = self._arms
             return
         header = records[0]
         if header.get("kind") != "header" or header.get("schema") != SCHEMA:
             raise CorruptFileError(
                 f"{self.path}: not a journal of this version of torchsse; remove it or choose another --out"
             )
-        if header.get("fingerprint") != fingerprint(config):
-            changed = ", ".join(_differences(header.get("config", {}), config)) or "unknown"
+        held = header.get("config", {})
+        if header.get("fingerprint") != fingerprint({**config, **_arms_of(held)}):
+            changed = ", ".join(_differences(held, {**config, **_arms_of(held)})) or "unknown"
             raise ConfigError(
                 f"{self.path.parent} holds a run with other settings or data ({changed}); "
                 "choose another --out, or --restart to discard it"
             )
-        self.records = records[1:]
+        self.records, self._first = records[1:], held.get(ARMS, {})
+        if in_force(self._first, self.records) != self._arms:
+            self.append({"kind": ARMS, "config": self._arms})
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
         with contextlib.suppress(ValueError):
@@ -126,6 +144,23 @@ class Journal:
             if isinstance(record, dict):
                 return record
         raise CorruptFileError(f"{self.path}, line {number}: not a JSON record; the journal is damaged")
+
+
+def glance(path: Path) -> tuple[dict[str, Any], list[Record]] | None:
+    """The config of a journal's first line and the other records, without opening it as a run does.
+
+    None where there is no journal, or none that can be read to its last whole line.
+    """
+    try:
+        header, *records = [json.loads(line) for line in path.read_bytes().splitlines(keepends=True) if b"\n" in line]
+        return dict(header["config"]), records
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _arms_of(config: dict[str, Any]) -> dict[str, Any]:
+    """That part of a config, if it has it."""
+    return {key: config[key] for key in (ARMS,) if key in config}
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

@@ -7,29 +7,23 @@ more with the first seed and saved, as a model to use. A unit is in the journal 
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from torchsse.errors import ConfigError
 from torchsse.experiments.arms import Arm
+from torchsse.experiments.arms_stated import Record
 from torchsse.experiments.files import write_array
 from torchsse.experiments.fitting import Fitter, Report
 from torchsse.experiments.journal import Journal
+from torchsse.experiments.kept import MANIFEST, MODEL, intact, saved_model, sha256_of
 from torchsse.experiments.pool import Observer, Unit
 from torchsse.experiments.search import BATCH, Trial, best_trial, propose
 from torchsse.experiments.settings import CompareSettings
 from torchsse.experiments.task import Task, loss
 
-__all__ = ["MODEL", "Plan"]
-
-MODEL = "model"
-"""The directory, within that of the results, of the model to use."""
-
-Record = dict[str, Any]
+__all__ = ["Plan"]
 
 
 @dataclass
@@ -84,18 +78,18 @@ class Plan:
         self._journal, self._observer = journal, observer
         self._out = journal.path.parent
         self._searches = {arm.name: _Progress(arm, fitter.task) for arm in arms}
-        self._trials = {(r["arm"], r["number"]): r for r in journal.records if r["kind"] == "trial"}
-        self._finals = {
-            (r["arm"], r["seed"]): r for r in journal.records if r["kind"] == "final" and _intact(self._out, r)
-        }
-        models = [r for r in journal.records if r["kind"] == "model"]
-        self._model = models[-1] if models and (self._out / MODEL / "model.json").is_file() else None
+        held = journal.counting
+        self._trials = {(r["arm"], r["number"]): r for r in held if r["kind"] == "trial"}
+        self._finals = {(r["arm"], r["seed"]): r for r in held if r["kind"] == "final" and intact(self._out, r)}
+        self._saved = saved_model(self._out, journal.records, held)
+        self._queues = [self._advance(search) for search in self._searches.values()]
+        self._model = self._saved if self._saved and self._decided(self._saved) else None
         self.total = sum(arm.trials(settings.trials) + settings.seeds for arm in arms) + 1
         self.finished = len(self._trials) + len(self._finals) + (self._model is not None)
 
     def ready(self) -> list[Unit]:
         """What can run at once: one unit of each arm in turn, so that the arms proceed together."""
-        queues = [self._advance(search) for search in self._searches.values()]
+        queues = self._queues
         if not any(queues):
             return self._last()
         return [queue[place] for place in range(max(map(len, queues))) for queue in queues if place < len(queue)]
@@ -129,8 +123,17 @@ class Plan:
         """The model to save, once every final fit is measured."""
         if self._model is not None or len(self._finals) < len(self._searches) * self._settings.seeds:
             return []
-        best = min(self._searches.values(), key=lambda search: loss(search.task, search.chosen["value"]))
+        best = self._best()
         return [Unit(f"{best.arm.name}, model", partial(self._save, best.arm, best.chosen))]
+
+    def _best(self) -> _Progress:
+        """The arm that was best on validation, of searches that are over; of equals the first."""
+        return min(self._searches.values(), key=lambda search: loss(search.task, search.chosen["value"]))
+
+    def _decided(self, saved: Record) -> bool:
+        """Whether all searches are over, with the arm of a saved model the best."""
+        over = all(len(s.records) == s.arm.trials(self._settings.trials) for s in self._searches.values())
+        return over and self._best().arm.name == saved["arm"]
 
     def _advance(self, search: _Progress) -> list[Unit]:
         """The next units of an arm of which nothing is open: the rest of a batch, or the missing final fits."""
@@ -172,23 +175,15 @@ class Plan:
             "epochs": chosen["epoch"],
             **self._fitter.part.values(predicted),
             "predictions": path.relative_to(self._out).as_posix(),
-            "sha256": _sha256(path),
+            "sha256": sha256_of(path),
             "seconds": round(time.perf_counter() - started, 3),
         }
 
     def _save(self, arm: Arm, chosen: Record, report: Report) -> Record:
         """The same fit as the first final one of this arm, so what was measured is what is saved."""
+        if self._saved is not None and self._saved["arm"] == arm.name:
+            return self._saved  # arms were added or changed, and this one is the best still
         seed = self._settings.final_seeds[0]
         self._fitter.final(arm, chosen["searched"], chosen["epoch"], seed, report).save(self._out / MODEL)
-        return {"kind": "model", "arm": arm.name, "seed": seed, "directory": MODEL}
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _intact(out: Path, record: Record) -> bool:
-    """Whether the predictions a record speaks of are still there; if not, the fit is done again."""
-    path = out / str(record["predictions"])
-    return path.is_file() and _sha256(path) == record["sha256"]
+        sha256 = sha256_of(self._out / MODEL / MANIFEST)
+        return {"kind": "model", "arm": arm.name, "seed": seed, "directory": MODEL, "sha256": sha256}

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from torchsse.experiments.task import Task
     from torchsse.graph import Graph
 
-__all__ = ["CompareData", "CompareSettings", "DataFile", "RankingSettings", "config_of", "settings_for"]
+__all__ = ["CompareData", "CompareSettings", "DataFile", "RankingSettings", "config_of", "declarations"]
+__all__ += ["settings_for"]
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class CompareData:
 
 
 def config_of(task: Task, settings: CompareSettings, arms: tuple[Arm, ...], data: CompareData) -> dict[str, Any]:
-    """Everything the results depend on, as JSON: its fingerprint decides whether a journal may be resumed."""
+    """Everything the results depend on, as JSON: it decides whether a journal may be resumed, and what of it."""
     import torchsse
 
     return {
@@ -186,16 +187,21 @@ def config_of(task: Task, settings: CompareSettings, arms: tuple[Arm, ...], data
         "settings": asdict(settings),
         "split": f"validation: {settings.validation_fraction:g} of each user's train ratings, at random, "
         f"{settings.validation_splits} times",
-        "arms": {
-            arm.name: {
-                "space": {name: [r.low, r.high, "log" if r.log else "linear"] for name, r in arm.space.items()},
-                "defaults": arm.defaults,
-                "fixed": jsonable(arm.fixed),
-                "graphs": arm.graphs,
-                **({"model": arm.model.name} if arm.model else {}),
-            }
-            for arm in arms
-        },
+        "arms": declarations(arms),
         "data": {file.role: file.sha256 for file in data.files},
         "reading": dict(data.reading),
+    }
+
+
+def declarations(arms: tuple[Arm, ...]) -> dict[str, dict[str, Any]]:
+    """Everything that fits of an arm depend on beside settings and data, by name."""
+    return {
+        arm.name: {
+            "space": {name: [r.low, r.high, "log" if r.log else "linear"] for name, r in arm.space.items()},
+            "defaults": arm.defaults,
+            "fixed": jsonable(arm.fixed),
+            "graphs": arm.graphs,
+            **({"model": arm.model.name} if arm.model else {}),
+        }
+        for arm in arms
     }

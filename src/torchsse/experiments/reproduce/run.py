@@ -9,15 +9,16 @@ from types import SimpleNamespace
 from typing import Any, Protocol, cast
 
 from torchsse.errors import ConfigError, DataError
+from torchsse.experiments.arms_stated import ARMS, counting, in_force
 from torchsse.experiments.compare import JOURNAL, RESULTS, compare
 from torchsse.experiments.files import write_json
-from torchsse.experiments.journal import fingerprint
+from torchsse.experiments.journal import glance
 from torchsse.experiments.pool import Observer
 from torchsse.experiments.reproduce.dataset import DataSet, files_not_found, missing_files
 from torchsse.experiments.reproduce.pairs import paired
 from torchsse.experiments.reproduce.summary import combined
 from torchsse.experiments.reproduce.table import Block, Table
-from torchsse.experiments.settings import CompareData, config_of
+from torchsse.experiments.settings import CompareData, config_of, declarations
 from torchsse.experiments.task import Task
 
 __all__ = ["MARKER", "Watcher", "check_files", "finished_units", "is_finished", "reproduce"]
@@ -97,25 +98,29 @@ def check_files(blocks: Sequence[Block], root: Path) -> None:
 
 
 def is_finished(block: Block, root: Path, place: Path) -> bool:
-    """Whether the block's directory holds the results of just these settings and data."""
+    """Whether the block's directory holds the results of just these settings, data and arms."""
+    held = glance(place / JOURNAL)
     try:
         document = json.loads((place / RESULTS).read_text())
-        with open(place / JOURNAL) as journal:
-            header = json.loads(journal.readline())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        described, whole = document["provenance"]["config"], "pairs" in document
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return False
-    same: bool = header.get("fingerprint") == fingerprint(_config(block, root))
-    return same and "pairs" in document
+    if held is None or not whole:
+        return False
+    config = _config(block, root)
+    # other arms may have been begun since the results were written: their predictions lie where those of these did
+    stated = in_force(held[0].get(ARMS, {}), held[1])
+    return stated == config[ARMS] and all(described.get(key) == value for key, value in config.items())
 
 
 def finished_units(block: Block, place: Path) -> int:
     """Fits that the block's journal holds, at a glance: for an estimate of what is left."""
-    try:
-        lines = (place / JOURNAL).read_text().count('"kind": "')
-        sessions = (place / JOURNAL).read_text().count('"kind": "session"')
-    except (FileNotFoundError, NotADirectoryError):
+    held = glance(place / JOURNAL)
+    if held is None:
         return 0
-    return max(0, min(block.fits, lines - sessions - 1))
+    found = counting(held[0].get(ARMS, {}), held[1], declarations(block.arms))
+    units = {(r["kind"], *(() if r["kind"] == "model" else (r["arm"], r.get("number"), r.get("seed")))) for r in found}
+    return min(block.fits, len(units))
 
 
 def _config(block: Block, root: Path) -> dict[str, Any]:
