@@ -21,7 +21,10 @@ from torchsse.data import Ratings
 from torchsse.errors import ConfigError, CorruptFileError
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.compare import compare
+from torchsse.experiments.fitting import Fitter, Report
 from torchsse.experiments.space import Range
+from torchsse.recsys import DivergedError
+from torchsse.recsys.base import Recommender
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +233,37 @@ def test_a_diverging_trial_is_survived(tmp_path: Path) -> None:
     document = compare(data, (steep, arms[1]), replace(SETTINGS, trials=12), tmp_path / "out", jobs=2, observer=Quiet())
     assert document["results"][0]["search"][0]["value"] is None
     assert document["results"][0]["mean"] < 2
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_trial_that_diverges_in_a_final_fit_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    """Settings whose second seed diverges are replaced for all seeds; a killed run and a resumed one agree."""
+    data, arms = case()
+    plain = compare(data, arms[:2], SETTINGS, tmp_path / "plain", jobs=jobs, observer=Quiet())
+    best = plain["results"][0]["params"]
+    final = Fitter.final
+
+    def wild(self: Fitter, arm: Arm, searched: dict[str, float], epochs: int, seed: int, report: Report) -> Recommender:
+        if arm.name == "none" and searched == best and seed == 1:
+            raise DivergedError("planted")
+        return final(self, arm, searched, epochs, seed, report)
+
+    monkeypatch.setattr(Fitter, "final", wild)
+    document = compare(data, arms[:2], SETTINGS, tmp_path / "out", jobs=jobs, observer=Quiet())
+    found, other = document["results"][0], document["results"][1]
+    ranked = sorted(found["search"], key=lambda trial: trial["value"])
+    assert {name: ranked[0][name] for name in best} == best
+    assert found["params"] == {name: ranked[1][name] for name in best}
+    assert found["validation_rmse"] == ranked[1]["value"] > plain["results"][0]["validation_rmse"]
+    assert other["per_seed"] == plain["results"][1]["per_seed"]
+    note = f"none: trial {ranked[0]['number'] + 1} diverged in a final fit"
+    assert [line.startswith(note) for line in document["provenance"]["notes"]] == [True]
+    observer = Quiet()
+    again = compare(data, arms[:2], SETTINGS, tmp_path / "out", jobs=jobs, observer=observer)
+    assert observer.before == observer.total
+    assert timeless(again) == timeless(document)
 
 
 def test_settings_for_explicit_ratings_are_refused_for_implicit_feedback(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ class _Tally:
     def finished(self, label: str, record: dict[str, Any]) -> None:
         with self._lock:
             self._under_way.pop(label, None)
-            self.done += 1
+            self.done = min(self.done + 1, self.total)  # settings that diverge at last are fitted anew
         value = record.get("value")
         if record["kind"] == "trial" and value is not None:
             self.best[record["arm"]] = self._better(value, self.best.get(record["arm"], value))

@@ -125,7 +125,7 @@ class Watch:
     def finished(self, label: str, record: dict[str, Any]) -> None:
         with self._lock:
             self._under_way.pop(label, None)
-            self.done += 1
+            self.done = min(self.done + 1, self.total)  # settings that diverge at last are fitted anew
         self._settle()
         self._show()
 

@@ -73,7 +73,7 @@ def compare(
         origin |= {
             "data": [vars(file) for file in data.files],
             "config": {**config, "final_seeds": settings.final_seeds, "jobs": jobs},
-            "notes": list(data.notes),
+            "notes": [*data.notes, *plan.notes],
             "started": started,
             "finished": now(),
             "wall_seconds": round(time.perf_counter() - clock, 1),

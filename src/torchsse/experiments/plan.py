@@ -3,15 +3,17 @@
 Each arm is searched in batches (`search.py`). When its last batch is in, the best trial gives the settings and the
 number of epochs of the final fits, one per seed. When all are done, the arm that was best on validation is fitted once
 more with the first seed and saved, as a model to use. A unit is in the journal before anything is built on it.
+
+A trial whose settings diverge in a final fit, with any seed, is passed over for the next best: settings that may fail
+are none to recommend, and leaving out the seed would flatter them.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from functools import partial
 
-from torchsse.errors import ConfigError
+from torchsse.experiments.arm_progress import ArmProgress
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.arms_stated import Record
 from torchsse.experiments.files import write_array
@@ -19,44 +21,14 @@ from torchsse.experiments.fitting import Fitter, Report
 from torchsse.experiments.journal import Journal
 from torchsse.experiments.kept import MANIFEST, MODEL, intact, saved_model, sha256_of
 from torchsse.experiments.pool import Observer, Unit
-from torchsse.experiments.search import BATCH, Trial, best_trial, propose
+from torchsse.experiments.search import BATCH, propose
 from torchsse.experiments.settings import CompareSettings
-from torchsse.experiments.task import Task, loss
+from torchsse.experiments.task import loss
 
 __all__ = ["Plan"]
 
-
-@dataclass
-class _Progress:
-    """How far the search of one arm has come: whole batches, then what is open of the current one."""
-
-    arm: Arm
-    task: Task
-    batches: int = 0
-    open: set[int] = field(default_factory=set)
-    records: dict[int, Record] = field(default_factory=dict)
-
-    def take(self, record: Record) -> None:
-        self.records[record["number"]] = record
-        self.open.discard(record["number"])
-
-    @property
-    def trials(self) -> list[Trial]:
-        """What was measured, as something to minimise."""
-        return [
-            Trial(number, record["searched"], loss(self.task, record["value"]))
-            for number, record in self.records.items()
-        ]
-
-    @property
-    def chosen(self) -> Record:
-        """The record of the best trial."""
-        record = self.records[best_trial(self.trials).number]
-        if record["value"] is None:
-            raise ConfigError(
-                f"every trial of arm {self.arm.name!r} diverged: lower --learning-rate, with --restart or another --out"
-            )
-        return record
+DIVERGED = "diverged"
+"""The kind of the record of a final fit that came to nothing."""
 
 
 class Plan:
@@ -77,15 +49,21 @@ class Plan:
         self._settings, self._fitter = settings, fitter
         self._journal, self._observer = journal, observer
         self._out = journal.path.parent
-        self._searches = {arm.name: _Progress(arm, fitter.task) for arm in arms}
+        self._searches = {arm.name: ArmProgress(arm, fitter.task) for arm in arms}
         held = journal.counting
         self._trials = {(r["arm"], r["number"]): r for r in held if r["kind"] == "trial"}
-        self._finals = {(r["arm"], r["seed"]): r for r in held if r["kind"] == "final" and intact(self._out, r)}
+        finals = [r for r in held if r["kind"] == "final" and intact(self._out, r)]
+        self._finals = {(r["arm"], r.get("number"), r["seed"]): r for r in finals}
+        for record in held:
+            if record["kind"] == DIVERGED:
+                self._searches[record["arm"]].unstable.add(record["number"])
         self._saved = saved_model(self._out, journal.records, held)
         self._queues = [self._advance(search) for search in self._searches.values()]
         self._model = self._saved if self._saved and self._decided(self._saved) else None
         self.total = sum(arm.trials(settings.trials) + settings.seeds for arm in arms) + 1
-        self.finished = len(self._trials) + len(self._finals) + (self._model is not None)
+        over = [search for search in self._searches.values() if self._over(search)]
+        measured = sum(settings.seeds - len(self._missing(search)) for search in over)
+        self.finished = len(self._trials) + measured + (self._model is not None)
 
     def ready(self) -> list[Unit]:
         """What can run at once: one unit of each arm in turn, so that the arms proceed together."""
@@ -98,21 +76,35 @@ class Plan:
         """Note a finished unit; returns what became ready."""
         self._journal.append(record)
         self._observer.finished(unit.label, record)
-        if record["kind"] == "final":
-            self._finals[record["arm"], record["seed"]] = record
-            return self._last()
         if record["kind"] == "model":
             self._model = record
             return []
         search = self._searches[record["arm"]]
-        search.take(record)
-        return [] if search.open else self._advance(search)
+        if record["kind"] == "trial":
+            search.take(record)
+        else:
+            search.open.discard(record["seed"])
+            if record["kind"] == DIVERGED:
+                search.unstable.add(record["number"])
+            else:
+                self._finals[record["arm"], record["number"], record["seed"]] = record
+        # other settings wait for all seeds of these: their predictions have the same names
+        return [] if search.open else self._advance(search) or self._last()
 
     def outcome(self, arm: str) -> tuple[Record, list[Record], list[Record]]:
         """When nothing is left: the chosen trial of an arm, all its trials by number, its final fits by seed."""
         search = self._searches[arm]
         trials = [search.records[number] for number in sorted(search.records)]
-        return search.chosen, trials, [self._finals[arm, seed] for seed in self._settings.final_seeds]
+        return search.chosen, trials, [self._final_of(search, seed) or {} for seed in self._settings.final_seeds]
+
+    @property
+    def notes(self) -> list[str]:
+        """When nothing is left: which trials were passed over."""
+        return [
+            f"{name}: trial {number + 1} diverged in a final fit, not on validation; the next best took its place"
+            for name, search in self._searches.items()
+            for number in sorted(search.unstable)
+        ]
 
     @property
     def model(self) -> Record | None:
@@ -121,21 +113,33 @@ class Plan:
 
     def _last(self) -> list[Unit]:
         """The model to save, once every final fit is measured."""
-        if self._model is not None or len(self._finals) < len(self._searches) * self._settings.seeds:
+        if self._model is not None or not all(self._over(s) and not self._missing(s) for s in self._searches.values()):
             return []
         best = self._best()
         return [Unit(f"{best.arm.name}, model", partial(self._save, best.arm, best.chosen))]
 
-    def _best(self) -> _Progress:
+    def _best(self) -> ArmProgress:
         """The arm that was best on validation, of searches that are over; of equals the first."""
         return min(self._searches.values(), key=lambda search: loss(search.task, search.chosen["value"]))
 
     def _decided(self, saved: Record) -> bool:
         """Whether all searches are over, with the arm of a saved model the best."""
-        over = all(len(s.records) == s.arm.trials(self._settings.trials) for s in self._searches.values())
-        return over and self._best().arm.name == saved["arm"]
+        return all(map(self._over, self._searches.values())) and self._best().arm.name == saved["arm"]
 
-    def _advance(self, search: _Progress) -> list[Unit]:
+    def _over(self, search: ArmProgress) -> bool:
+        """Whether all trials of an arm are in."""
+        return len(search.records) == search.arm.trials(self._settings.trials)
+
+    def _final_of(self, search: ArmProgress, seed: int) -> Record | None:
+        """The final fit of the chosen settings; of a journal that did not note whose it is, if there was one choice."""
+        found = self._finals.get((search.arm.name, search.chosen["number"], seed))
+        return found or (None if search.unstable else self._finals.get((search.arm.name, None, seed)))
+
+    def _missing(self, search: ArmProgress) -> list[int]:
+        """Seeds without a final fit of the chosen settings, once all trials are in."""
+        return [seed for seed in self._settings.final_seeds if self._final_of(search, seed) is None]
+
+    def _advance(self, search: ArmProgress) -> list[Unit]:
         """The next units of an arm of which nothing is open: the rest of a batch, or the missing final fits."""
         arm = search.arm
         budget = arm.trials(self._settings.trials)
@@ -152,26 +156,27 @@ class Plan:
                     Unit(f"{arm.name}, trial {number + 1}", partial(self._trial, arm, number, batch[number]))
                     for number in sorted(search.open)
                 ]
-        chosen = search.chosen
-        return [
-            Unit(f"{arm.name}, seed {seed}", partial(self._final, arm, chosen, seed))
-            for seed in self._settings.final_seeds
-            if (arm.name, seed) not in self._finals
-        ]
+        chosen, seeds = search.chosen, self._missing(search)
+        search.open = set(seeds)
+        return [Unit(f"{arm.name}, seed {seed}", partial(self._final, arm, chosen, seed)) for seed in seeds]
 
     def _trial(self, arm: Arm, number: int, searched: dict[str, float], report: Report) -> Record:
         return {"kind": "trial", "arm": arm.name, "number": number, **self._fitter.trial(arm, searched, report)}
 
     def _final(self, arm: Arm, chosen: Record, seed: int, report: Report) -> Record:
-        started = time.perf_counter()
-        model = self._fitter.final(arm, chosen["searched"], chosen["epoch"], seed, report)
+        from torchsse.recsys import DivergedError
+
+        started, whose = time.perf_counter(), {"arm": arm.name, "number": chosen["number"], "seed": seed}
+        try:
+            model = self._fitter.final(arm, chosen["searched"], chosen["epoch"], seed, report)
+        except DivergedError:
+            return {"kind": DIVERGED, **whose, "seconds": round(time.perf_counter() - started, 3)}
         predicted = self._fitter.predict(model)
         path = self._out / "predictions" / f"{arm.name}-{seed}.npy"
         write_array(path, predicted)
         return {
             "kind": "final",
-            "arm": arm.name,
-            "seed": seed,
+            **whose,
             "epochs": chosen["epoch"],
             **self._fitter.part.values(predicted),
             "predictions": path.relative_to(self._out).as_posix(),
