@@ -29,8 +29,7 @@ class ModelKind:
     Attributes:
         name: what journal and table call it.
         build: makes it from what holds for every arm and from an arm's own settings, which win.
-        trained: the column of its `history_` that training improves; None for one that is fitted in one go and has no
-            history, so that it is measured once.
+        trained: the column of its `history_` that training improves; None for one that is fitted in one go.
         epochs: the most it may take, if less than the settings say.
         patience: the same for the epochs without a better value on validation.
     """
