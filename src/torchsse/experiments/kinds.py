@@ -10,8 +10,18 @@ if TYPE_CHECKING:
     from torchsse.experiments.settings import CompareSettings
     from torchsse.recsys.base import Recommender
 
-__all__ = ["ALS", "BPR_KIND", "GRAPH_ALS", "HARD_BPR", "ITEM_KNN", "MARGINALIZED", "MF", "POPULARITY", "SQLRANK"]
-__all__ += ["ModelKind"]
+__all__ = [
+    "ALS",
+    "BPR_KIND",
+    "GRAPH_ALS",
+    "HARD_BPR",
+    "ITEM_KNN",
+    "MARGINALIZED",
+    "MF",
+    "POPULARITY",
+    "SQLRANK",
+    "ModelKind",
+]
 
 SWEEPS = 60
 """Sweeps of alternating least squares at most, where SGD takes the epochs of the settings: about ten are enough for

@@ -1,8 +1,7 @@
 """The arms of `torchsse compare` for implicit feedback: the same names and rules as in `arms.py`, ranges for BPR.
 
-BPR gains from far larger p0 than a factorisation of ratings: its loss knows only which of two items comes first, and a
-user or item that was swapped in still says much about that. Defaults and ranges were chosen on a validation part of
-ML-1M (50 positives a user).
+BPR gains from far larger p0 than a factorisation of ratings (`swap_ranges.py`). Defaults and ranges were chosen on a
+validation part of ML-1M (50 positives a user).
 """
 
 from __future__ import annotations
@@ -10,8 +9,12 @@ from __future__ import annotations
 from torchsse.experiments.arms import Arm, Settings, arm_of, with_prefix
 from torchsse.experiments.kinds import HARD_BPR, ITEM_KNN, POPULARITY, SQLRANK
 from torchsse.experiments.space import Range
+from torchsse.experiments.swap_ranges import RANKING_SWAPS, Swaps
 
 __all__ = ["hard_arms", "ranking_arms", "sanity_arms", "sqlrank_arms"]
+
+_NEIGHBOURS = (Range(2, 80, log=True, integer=True), 25.0)
+"""By co-occurrence."""
 
 
 def ranking_arms(
@@ -81,13 +84,11 @@ def sqlrank_arms(
     return Settings(
         plain,
         dropout=None,
-        swap={"p0_user": p0_user, "p0_item": p0_item},
-        p0_graph=(Range(0.005, 0.5, log=True), 0.1),
-        rho_graph=(Range(10.0, 2000.0, log=True), 500.0),
+        swaps=Swaps(p0_user, p0_item, near=(Range(0.005, 0.5, log=True), 0.1), rho=RANKING_SWAPS.rho),
         cooccurrence={
             "p0_user": p0_user,
             "p0_item": (Range(0.005, 0.5, log=True), 0.1),
-            "neighbours": (Range(2, 80, log=True, integer=True), 25.0),
+            "neighbours": _NEIGHBOURS,
         },
         model=SQLRANK,
     ).arms(user_graph=user_graph, item_graph=item_graph)
@@ -97,19 +98,11 @@ def _settings(tune_learning_rate: bool) -> Settings:
     plain = {"weight_decay": (Range(0.003, 0.1, log=True), 0.02)}
     if tune_learning_rate:
         plain["learning_rate"] = (Range(0.01, 0.2, log=True), 0.05)
-    uniform = Range(0.002, 0.5, log=True)
-    near = Range(0.005, 0.8, log=True)
     return Settings(
         plain,
         dropout={"dropout": (Range(0.02, 0.5), 0.1)},
-        swap={"p0_user": (uniform, 0.1), "p0_item": (uniform, 0.05)},
-        p0_graph=(near, 0.2),
-        rho_graph=(Range(10.0, 2000.0, log=True), 500.0),
-        cooccurrence={
-            "p0_user": (near, 0.2),
-            "p0_item": (near, 0.2),
-            "neighbours": (Range(2, 80, log=True, integer=True), 25.0),
-        },
+        swaps=RANKING_SWAPS,
+        cooccurrence={"p0_user": RANKING_SWAPS.near, "p0_item": RANKING_SWAPS.near, "neighbours": _NEIGHBOURS},
     )
 
 
@@ -124,17 +117,11 @@ def _hard_settings(tune_learning_rate: bool) -> Settings:
     plain = {"weight_decay": (Range(0.015, 0.08, log=True), 0.04)}
     if tune_learning_rate:
         plain["learning_rate"] = (Range(0.01, 0.2, log=True), 0.05)
-    uniform, near = Range(0.002, 0.3, log=True), Range(0.005, 0.5, log=True)
+    p0, near = (Range(0.002, 0.3, log=True), 0.05), (Range(0.005, 0.5, log=True), 0.1)
     return Settings(
         plain,
         dropout=None,
-        swap={"p0_user": (uniform, 0.05), "p0_item": (uniform, 0.05)},
-        p0_graph=(near, 0.1),
-        rho_graph=(Range(10.0, 2000.0, log=True), 500.0),
-        cooccurrence={
-            "p0_user": (near, 0.1),
-            "p0_item": (near, 0.1),
-            "neighbours": (Range(2, 80, log=True, integer=True), 25.0),
-        },
+        swaps=Swaps(p0, p0, near=near, rho=RANKING_SWAPS.rho),
+        cooccurrence={"p0_user": near, "p0_item": near, "neighbours": _NEIGHBOURS},
         model=HARD_BPR,
     )
