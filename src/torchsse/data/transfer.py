@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
@@ -17,9 +16,10 @@ from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 
+from torchsse.data.digest import digest
 from torchsse.errors import ConfigError, DataError
 
-__all__ = ["Checks", "check_address", "digest", "fetch"]
+__all__ = ["Checks", "check_address", "fetch"]
 
 CHUNK = 1 << 18
 TIMEOUT = 30.0
@@ -93,12 +93,6 @@ def check_address(url: str) -> None:
     secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)
     if not secure or not parts.hostname:
         raise ConfigError(f"expected an https address, got {url!r}")
-
-
-def digest(path: Path, name: str = "sha256") -> str:
-    """The hash of a file's content as hexadecimal text."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, name).hexdigest()
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

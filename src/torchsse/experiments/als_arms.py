@@ -5,6 +5,7 @@ from __future__ import annotations
 from torchsse.experiments.arms import Arm, Settings
 from torchsse.experiments.kinds import ALS
 from torchsse.experiments.space import Range
+from torchsse.experiments.swap_ranges import Swaps
 
 __all__ = ["als_arms"]
 
@@ -31,9 +32,9 @@ def als_arms(
             "regularization_per_alpha": (Range(3.0, 30.0, log=True), 10.0),
         },
         dropout=None,
-        swap={"p0_user": p0, "p0_item": p0},
-        p0_graph=(Range(0.005, 0.5, log=True), 0.1),
-        rho_graph=(Range(10.0, 3000.0, log=True), 500.0),
+        swaps=Swaps(
+            user=p0, item=p0, near=(Range(0.005, 0.5, log=True), 0.1), rho=(Range(10.0, 3000.0, log=True), 500.0)
+        ),
         cooccurrence={
             "p0_user": p0,
             "p0_item": (Range(0.005, 0.8, log=True), 0.1),

@@ -1,8 +1,8 @@
 """The arms of `torchsse compare` for explicit ratings: what is searched, what is fixed, where the search starts.
 
-Everything that can be tuned about the comparison's fairness is in this file and, for other models, in
-`marginalized_arms.py`, `ranking_arms.py` and `als_arms.py`. Every arm tunes its L2, gets the same number of trials, and
-starts from its stated defaults; an arm differs from `none` only in the settings it names. Ranges are for
+Everything that can be tuned about the comparison's fairness is in this file, in `swap_ranges.py` and, for other models,
+in `marginalized_arms.py`, `ranking_arms.py` and `als_arms.py`. Every arm tunes its L2, gets the same number of trials,
+and starts from its stated defaults; an arm differs from `none` only in the settings it names. Ranges are for
 `MatrixFactorization`; p0_user and p0_item are tuned apart because the tables differ in size and in the number of
 ratings per row.
 """
@@ -16,6 +16,7 @@ from typing import Literal
 from torchsse.errors import ConfigError
 from torchsse.experiments.kinds import GRAPH_ALS, ModelKind
 from torchsse.experiments.space import Range
+from torchsse.experiments.swap_ranges import RATING_COOCCURRENCE, RATING_SWAPS, Setting, Swaps
 
 __all__ = [
     "ARM_NAMES",
@@ -78,10 +79,6 @@ class Arm:
         return budget if self.space else 1
 
 
-Setting = tuple[Range, float]
-"""Where a setting is searched, and its default."""
-
-
 @dataclass(frozen=True)
 class Settings:
     """What the arms of one model search; `arms` says which arm searches what.
@@ -89,36 +86,33 @@ class Settings:
     Attributes:
         plain: in every arm.
         dropout: in the arms with dropout; None: there are none.
-        swap: p0 of both tables, swapped uniformly.
-        p0_graph, rho_graph: of a table with a given graph.
+        swaps: p0 of both tables, swapped uniformly or along a given graph.
         cooccurrence: p0 of both tables and `neighbours`, swapped along co-occurrence.
     """
 
     plain: dict[str, Setting]
     dropout: dict[str, Setting] | None
-    swap: dict[str, Setting]
-    p0_graph: Setting
-    rho_graph: Setting
+    swaps: Swaps
     cooccurrence: dict[str, Setting]
     model: ModelKind | None = None
-    fixed: dict[str, float | str] = field(default_factory=dict)
 
     def arms(self, *, user_graph: bool, item_graph: bool) -> tuple[Arm, ...]:
         """The arms in the order of the table; `sse-graph` is among them if a graph is given.
 
         rho is infinite along co-occurrence: beyond the few nearest, swaps only cost.
         """
+        swap = {"p0_user": self.swaps.user, "p0_item": self.swaps.item}
         arms = [self._arm("none", self.plain)]
         if self.dropout is not None:
             arms.append(self._arm("dropout", self.plain | self.dropout))
-        arms.append(self._arm("sse-se", self.plain | self.swap))
+        arms.append(self._arm("sse-se", self.plain | swap))
         if self.dropout is not None:
-            arms.append(self._arm("sse-se+dropout", self.plain | self.swap | self.dropout))
+            arms.append(self._arm("sse-se+dropout", self.plain | swap | self.dropout))
         given = [side for side, there in (("user", user_graph), ("item", item_graph)) if there]
         if given:
-            graph = dict(self.swap)
+            graph = dict(swap)
             for side in given:
-                graph |= {f"p0_{side}": self.p0_graph, f"rho_{side}": self.rho_graph}
+                graph |= {f"p0_{side}": self.swaps.near, f"rho_{side}": self.swaps.rho}
             arms.append(self._arm("sse-graph", self.plain | graph, graphs="given"))
         nearest: dict[str, float | str] = {"rho_user": math.inf, "rho_item": math.inf}
         arms.append(self._arm("sse-cooccurrence", self.plain | self.cooccurrence, fixed=nearest, graphs="cooccurrence"))
@@ -131,7 +125,7 @@ class Settings:
         fixed: dict[str, float | str] | None = None,
         graphs: GraphSource = "none",
     ) -> Arm:
-        return arm_of(name, settings, fixed={**self.fixed, **(fixed or {})}, graphs=graphs, model=self.model)
+        return arm_of(name, settings, fixed=fixed, graphs=graphs, model=self.model)
 
 
 def arm_of(
@@ -181,18 +175,11 @@ def standard_arms(
     plain = {"weight_decay": (Range(0.01, 0.3, log=True), 0.08 if biases else 0.09)}
     if tune_learning_rate:
         plain["learning_rate"] = (Range(0.005, 0.1, log=True), 0.02)
-    uniform = (Range(0.0005, 0.1, log=True), 0.005)
     sgd = Settings(
         plain,
         dropout={"dropout": (Range(0.02, 0.4), 0.1)},
-        swap={"p0_user": uniform, "p0_item": uniform},
-        p0_graph=(Range(0.001, 0.5, log=True), 0.02),
-        rho_graph=(Range(10.0, 1000.0, log=True), 200.0),
-        cooccurrence={
-            "p0_user": (Range(0.0002, 0.2, log=True), 0.001),
-            "p0_item": (Range(0.005, 0.8, log=True), 0.2),
-            "neighbours": (Range(1, 20, log=True, integer=True), 4.0),
-        },
+        swaps=RATING_SWAPS,
+        cooccurrence=RATING_COOCCURRENCE,
     ).arms(user_graph=user_graph, item_graph=item_graph)
     return (*sgd, _laplacian()) if user_graph or item_graph else sgd
 

@@ -76,11 +76,11 @@ class Fitter:
             # A fit that diverges has no value, however good an early epoch was.
             try:
                 so_far = partial(_share, report, number, count)
-                rows = self._curve(kind, model, epochs, so_far, learn, validation)
+                self._fit(model, epochs, so_far, learn, validation)
             except DivergedError:
                 curves = []
                 break
-            curves.append([{name: float(row[name]) for name in names} for row in rows if measured in row])
+            curves.append([{name: float(row[name]) for name in names} for row in model.history_ if measured in row])
         curve = [{name: sum(row[name] for row in rows) / count for name in names} for rows in zip(*curves)]
         best = min(curve, key=lambda row: loss(task, row[measured]), default=None)
         return {
@@ -95,10 +95,7 @@ class Fitter:
     def final(self, arm: Arm, searched: dict[str, float], epochs: int, seed: int, report: Report) -> Recommender:
         """Fit on the whole of train for a given number of epochs."""
         model: Any = self._model(arm, searched, self.data.train, seed, epochs, None)
-        if self._kind(arm).trained is None:
-            model.fit(self.data.train)
-        else:
-            self._fit(model, epochs, report, self.data.train, None)
+        self._fit(model, epochs, report, self.data.train, None)
         fitted: Recommender = model
         return fitted
 
@@ -126,18 +123,6 @@ class Fitter:
 
     def _kind(self, arm: Arm) -> ModelKind:
         return arm.model or next(iter(self.task.kinds.values()))
-
-    def _curve(
-        self, kind: ModelKind, model: Any, epochs: int, report: Report, learn: Ratings, validation: Ratings
-    ) -> list[dict[str, Any]]:
-        """What a trial's fit measured, epoch by epoch; one row for a model that is fitted in one go."""
-        if kind.trained is not None:
-            self._fit(model, epochs, report, learn, validation)
-            return list(model.history_)
-        model.fit(learn)
-        if report(1.0):
-            raise Stopped
-        return [{"epoch": 1, f"validation_{self.task.metric}": self.task.measure(model, validation)}]
 
     @staticmethod
     def _fit(model: Any, epochs: int, report: Report, train: Ratings, validation: Ratings | None) -> None:

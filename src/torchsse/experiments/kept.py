@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from torchsse.data.digest import digest
 from torchsse.experiments.arms_stated import ARMS, Record
 
-__all__ = ["MANIFEST", "MODEL", "intact", "saved_model", "sha256_of"]
+__all__ = ["MANIFEST", "MODEL", "intact", "saved_model"]
 
 MODEL = "model"
 """The directory, within that of the results, of the model to use."""
@@ -17,15 +17,10 @@ MANIFEST = "model.json"
 """The file in it that is written last, and names the others by their sha256."""
 
 
-def sha256_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def intact(out: Path, final: Record) -> bool:
     """Whether the predictions that a final fit left are still there; if not, the fit is done again."""
     path = out / str(final["predictions"])
-    return path.is_file() and sha256_of(path) == final["sha256"]
+    return path.is_file() and digest(path) == final["sha256"]
 
 
 def saved_model(out: Path, records: Sequence[Record], counting: Sequence[Record]) -> Record | None:
@@ -44,6 +39,6 @@ def saved_model(out: Path, records: Sequence[Record], counting: Sequence[Record]
     if last is None or not any(record is last for record in counting) or not path.is_file():
         return None
     if "sha256" in last:
-        return last if last["sha256"] == sha256_of(path) else None
+        return last if last["sha256"] == digest(path) else None
     # of a version that noted no sha256: other arms asked for since may have left a model of theirs
     return None if since else last

@@ -10,8 +10,18 @@ if TYPE_CHECKING:
     from torchsse.experiments.settings import CompareSettings
     from torchsse.recsys.base import Recommender
 
-__all__ = ["ALS", "BPR_KIND", "GRAPH_ALS", "HARD_BPR", "ITEM_KNN", "MARGINALIZED", "MF", "POPULARITY", "SQLRANK"]
-__all__ += ["ModelKind"]
+__all__ = [
+    "ALS",
+    "BPR_KIND",
+    "GRAPH_ALS",
+    "HARD_BPR",
+    "ITEM_KNN",
+    "MARGINALIZED",
+    "MF",
+    "POPULARITY",
+    "SQLRANK",
+    "ModelKind",
+]
 
 SWEEPS = 60
 """Sweeps of alternating least squares at most, where SGD takes the epochs of the settings: about ten are enough for
@@ -29,8 +39,7 @@ class ModelKind:
     Attributes:
         name: what journal and table call it.
         build: makes it from what holds for every arm and from an arm's own settings, which win.
-        trained: the column of its `history_` that training improves; None for one that is fitted in one go and has no
-            history, so that it is measured once.
+        trained: the column of its `history_` that training improves; None for one that is fitted in one go.
         epochs: the most it may take, if less than the settings say.
         patience: the same for the epochs without a better value on validation.
     """

@@ -13,13 +13,14 @@ from __future__ import annotations
 import time
 from functools import partial
 
+from torchsse.data.digest import digest
 from torchsse.experiments.arm_progress import ArmProgress
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.arms_stated import Record
 from torchsse.experiments.files import write_array
 from torchsse.experiments.fitting import Fitter, Report
 from torchsse.experiments.journal import Journal
-from torchsse.experiments.kept import MANIFEST, MODEL, intact, saved_model, sha256_of
+from torchsse.experiments.kept import MANIFEST, MODEL, intact, saved_model
 from torchsse.experiments.pool import Observer, Unit
 from torchsse.experiments.search import BATCH, propose
 from torchsse.experiments.settings import CompareSettings
@@ -180,7 +181,7 @@ class Plan:
             "epochs": chosen["epoch"],
             **self._fitter.part.values(predicted),
             "predictions": path.relative_to(self._out).as_posix(),
-            "sha256": sha256_of(path),
+            "sha256": digest(path),
             "seconds": round(time.perf_counter() - started, 3),
         }
 
@@ -190,5 +191,5 @@ class Plan:
             return self._saved  # arms were added or changed, and this one is the best still
         seed = self._settings.final_seeds[0]
         self._fitter.final(arm, chosen["searched"], chosen["epoch"], seed, report).save(self._out / MODEL)
-        sha256 = sha256_of(self._out / MODEL / MANIFEST)
+        sha256 = digest(self._out / MODEL / MANIFEST)
         return {"kind": "model", "arm": arm.name, "seed": seed, "directory": MODEL, "sha256": sha256}

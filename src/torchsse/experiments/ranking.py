@@ -137,11 +137,6 @@ class RankingTask:
     def part(self, train: Ratings, test: Ratings) -> RankingPart:
         return RankingPart.of(train, test)
 
-    def measure(self, model: Any, validation: Ratings) -> float:
-        from torchsse.recsys.ranking import evaluate_ranking
-
-        return float(evaluate_ranking(model, validation, ks=(K,))["means"][self.metric])
-
     def predict(self, model: Any, data: CompareData, part: RankingPart) -> Codes:
         """The K best items of each user of the part, as codes of train, best first, -1 = padding; (n, K)."""
         train = data.train

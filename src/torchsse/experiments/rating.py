@@ -45,9 +45,6 @@ class RatingTask:
     def part(self, train: Ratings, test: Ratings) -> TestPart:
         return TestPart.of(train, test)
 
-    def measure(self, model: Any, validation: Ratings) -> float:
-        return float(model.evaluate(validation)["rmse"])
-
     def predict(self, model: Any, data: CompareData, part: TestPart) -> npt.NDArray[np.float32]:
         """Predictions for the test pairs, (n_test,)."""
         predicted: npt.NDArray[np.float32] = model.predict(data.test.raw_users, data.test.raw_items)

@@ -16,8 +16,15 @@ if TYPE_CHECKING:
     from torchsse.experiments.task import Task
     from torchsse.graph import Graph
 
-__all__ = ["CompareData", "CompareSettings", "DataFile", "RankingSettings", "config_of", "declarations"]
-__all__ += ["settings_for"]
+__all__ = [
+    "CompareData",
+    "CompareSettings",
+    "DataFile",
+    "RankingSettings",
+    "config_of",
+    "declarations",
+    "settings_for",
+]
 
 
 @dataclass(frozen=True)
@@ -143,17 +150,14 @@ class DataFile:
     @classmethod
     def of(cls, role: str, path: Path) -> DataFile:
         """A file by its bytes; a folder by the names and bytes of the files in it."""
+        from torchsse.data.digest import digest
+
         if not path.is_dir():
-            return cls(role, str(path), _sha256(path))
+            return cls(role, str(path), digest(path))
         whole = hashlib.sha256()
         for part in sorted(each for each in path.rglob("*") if each.is_file()):
-            whole.update(f"{part.relative_to(path).as_posix()}\0{_sha256(part)}\n".encode())
+            whole.update(f"{part.relative_to(path).as_posix()}\0{digest(part)}\n".encode())
         return cls(role, str(path), whole.hexdigest())
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,6 @@ class Task(Protocol):
     def part(self, train: Ratings, test: Ratings) -> Part:
         """The test part."""
 
-    def measure(self, model: Any, validation: Ratings) -> float:
-        """The metric on a validation part, of a model that has no history of its own."""
-
     def predict(self, model: Any, data: CompareData, part: Any) -> Array:
         """What a final fit leaves for its `part`; small enough for a file."""
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from torchsse.recsys.base import Recommender
 from torchsse.recsys.ranker import check_metric, pairs_in
-from torchsse.recsys.ranking import RankingTest, evaluate_ranking
+from torchsse.recsys.ranking import evaluate_ranking, measure_of
 from torchsse.recsys.training import Callback
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ class ClosedForm(Recommender):
         info: dict[str, Any] = {"epoch": 1, "seconds": time.perf_counter() - began}
         self.history_, self.best_epoch_, self.stopped_ = [info], 1, None
         if held_out is not None:
-            measured = RankingTest(self, held_out, ks=(int(self.metric.partition("@")[2]),))
-            info[f"validation_{self.metric}"] = float(measured.run(self._score_users)["means"][self.metric])
+            info[f"validation_{self.metric}"] = measure_of(self, held_out, self.metric)()
         if callback is not None and callback(1, info):
             self.stopped_ = "callback"
         return self

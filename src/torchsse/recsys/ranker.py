@@ -17,7 +17,7 @@ from torchsse.recsys.base import Codes, Floats, Recommender
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.params import check_integer, check_number, check_sgd_words
-from torchsse.recsys.ranking import RankingTest, evaluate_ranking
+from torchsse.recsys.ranking import evaluate_ranking, measure_of
 from torchsse.recsys.training import Callback, Trainer, checkpoint_for, run_epochs
 
 if TYPE_CHECKING:
@@ -161,8 +161,7 @@ class SampledRanker(Recommender):
 
     def _measure(self, held_out: Ratings, metric: str) -> Callable[[], float]:
         """The function that takes `metric` on validation now."""
-        measured = RankingTest(self, held_out, ks=(int(metric.partition("@")[2]),))
-        return lambda: float(measured.run(self._score_users)["means"][metric])
+        return measure_of(self, held_out, metric)
 
     def _learned_from(self, users: Codes, items: Codes, values: npt.NDArray[np.float32]) -> tuple[Any, ...]:
         """What of train the result depends on."""

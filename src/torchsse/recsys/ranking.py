@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torchsse.metrics.ranking import checked_ks, ranking_metrics
 from torchsse.recsys.base import Recommender
 from torchsse.recsys.blocks import Codes, ScoreBlock, Seen, factor_scores, one_thread, rank_all
 
-__all__ = ["RankingTest", "evaluate_ranking", "factor_scores", "one_thread", "rank_all"]
+__all__ = ["RankingTest", "evaluate_ranking", "factor_scores", "measure_of", "one_thread", "rank_all"]
 
 
 class RankingTest:
@@ -129,6 +129,12 @@ def evaluate_ranking(
     """
     model._check_fitted()
     return RankingTest(model, test, ks, exclude_seen, num_threads).run(model._score_users)
+
+
+def measure_of(model: Recommender, held_out: Ratings, metric: str) -> Callable[[], float]:
+    """The function that takes one metric, such as precision@10, on validation now: for use inside `fit`."""
+    test = RankingTest(model, held_out, ks=(int(metric.partition("@")[2]),))
+    return lambda: float(test.run(model._score_users)["means"][metric])
 
 
 def _stored(seen: Seen, users: Codes, items: Codes, num_items: int) -> npt.NDArray[np.bool_]:

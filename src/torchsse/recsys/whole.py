@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from torchsse.data.digest import digest
 from torchsse.errors import ConfigError, CorruptFileError
 
 __all__ = ["check_target", "read_manifest", "whole_directory"]
@@ -38,7 +38,7 @@ def whole_directory(target: Path, name: str, facts: dict[str, Any]) -> Iterator[
     fresh.mkdir()
     try:
         yield fresh
-        files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(fresh.iterdir())}
+        files = {path.name: {"bytes": path.stat().st_size, "sha256": digest(path)} for path in sorted(fresh.iterdir())}
         text = json.dumps({**facts, "files": files}, indent=2, sort_keys=True, allow_nan=False) + "\n"
         (fresh / name).write_text(text, encoding="utf-8")
         for path in fresh.iterdir():
@@ -84,11 +84,6 @@ def read_manifest(directory: Path, name: str, form: str) -> dict[str, Any]:
         raise CorruptFileError(f"{directory / name}: is no manifest of a {form}")
     for file, entry in manifest["files"].items():
         path = directory / Path(file).name
-        if not path.is_file() or _sha256(path) != entry["sha256"]:
+        if not path.is_file() or digest(path) != entry["sha256"]:
             raise CorruptFileError(f"{path}: is missing or was changed since it was written")
     return manifest
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from torchsse.experiments.space import Range
+from torchsse.experiments.swap_ranges import RANKING_SWAPS, RATING_SWAPS, Swaps
 from torchsse.experiments.tuning.dimensions import Dimension, Value
 
-__all__ = ["METRICS", "MODELS", "ModelName", "Setting", "Swaps", "TunedModel"]
+__all__ = ["METRICS", "MODELS", "ModelName", "Setting", "TunedModel"]
 
 Setting = tuple[Dimension, Value]
 """Where a setting is searched, and its value in the first trial."""
@@ -32,22 +33,6 @@ class ModelName(StrEnum):
     marginalized = "marginalized"
     graph_als = "graph-als"
     sqlrank = "sqlrank"
-
-
-@dataclass(frozen=True)
-class Swaps:
-    """The settings of SSE.
-
-    Attributes:
-        user, item: p0 where a table swaps over all its rows.
-        near: p0 where it swaps along a graph; a neighbour is a milder replacement, so larger values are in range.
-        rho: with a graph.
-    """
-
-    user: Setting
-    item: Setting
-    near: Setting
-    rho: Setting
 
 
 @dataclass(frozen=True)
@@ -134,19 +119,6 @@ def _sqlrank() -> type[Any]:
     return SQLRank
 
 
-_RATING_SWAPS = Swaps(
-    user=(Range(0.0005, 0.1, log=True), 0.005),
-    item=(Range(0.0005, 0.1, log=True), 0.005),
-    near=(Range(0.001, 0.5, log=True), 0.02),
-    rho=(Range(10.0, 1000.0, log=True), 200.0),
-)
-_RANKING_SWAPS = Swaps(
-    user=(Range(0.002, 0.5, log=True), 0.1),
-    item=(Range(0.002, 0.5, log=True), 0.05),
-    near=(Range(0.005, 0.8, log=True), 0.2),
-    rho=(Range(10.0, 2000.0, log=True), 500.0),
-)
-
 MODELS: dict[ModelName, TunedModel] = {
     ModelName.mf: TunedModel(
         _mf,
@@ -158,7 +130,7 @@ MODELS: dict[ModelName, TunedModel] = {
             "learning_rate_decay": (Range(0.93, 1.0), 0.97),
             "weight_decay": (Range(0.01, 0.3, log=True), 0.08),
         },
-        swaps=_RATING_SWAPS,
+        swaps=RATING_SWAPS,
     ),
     ModelName.bpr: TunedModel(
         _bpr,
@@ -170,7 +142,7 @@ MODELS: dict[ModelName, TunedModel] = {
             "learning_rate_decay": (Range(0.93, 1.0), 0.98),
             "weight_decay": (Range(0.003, 0.1, log=True), 0.02),
         },
-        swaps=_RANKING_SWAPS,
+        swaps=RANKING_SWAPS,
     ),
     ModelName.als: TunedModel(
         _als,
@@ -181,7 +153,7 @@ MODELS: dict[ModelName, TunedModel] = {
             "alpha": (Range(1.0, 100.0, log=True), 10.0),
             "regularization": (Range(1.0, 1000.0, log=True), 100.0),
         },
-        swaps=_RANKING_SWAPS,
+        swaps=RANKING_SWAPS,
     ),
     ModelName.marginalized: TunedModel(
         _marginalized,
@@ -189,7 +161,7 @@ MODELS: dict[ModelName, TunedModel] = {
         epochs=30,
         patience=5,
         plain={"regularization": (Range(0.01, 0.3, log=True), 0.08)},
-        swaps=_RATING_SWAPS,
+        swaps=RATING_SWAPS,
     ),
     ModelName.graph_als: TunedModel(
         _graph_als,
@@ -210,6 +182,6 @@ MODELS: dict[ModelName, TunedModel] = {
             "learning_rate_decay": (Range(0.93, 1.0), 0.98),
             "weight_decay": (Range(0.005, 0.3, log=True), 0.05),
         },
-        swaps=_RANKING_SWAPS,
+        swaps=RANKING_SWAPS,
     ),
 }

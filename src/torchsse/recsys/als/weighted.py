@@ -17,7 +17,7 @@ from torchsse.recsys.base import Codes, Floats, Recommender
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.params import check_number
 from torchsse.recsys.ranker import check_metric, pairs_in
-from torchsse.recsys.ranking import RankingTest, evaluate_ranking
+from torchsse.recsys.ranking import evaluate_ranking, measure_of
 from torchsse.recsys.storage import Arrays
 from torchsse.recsys.training import Callback, checkpoint_for
 
@@ -160,11 +160,7 @@ class WeightedALS(SwapWords, Recommender):
         measure, checked = None, []
         if held_out is not None:
             checked = list(self._codes_of(held_out))
-            measured = RankingTest(self, held_out, ks=(int(self.metric.partition("@")[2]),))
-
-            def measure() -> float:
-                return float(measured.run(self._score_users)["means"][self.metric])
-
+            measure = measure_of(self, held_out, self.metric)
         self.history_: list[dict[str, Any]] = []
         self.best_epoch_, self.stopped_ = 0, None
         checkpoint = checkpoint_for(self, examples, checked, (), FREE_WORDS)
