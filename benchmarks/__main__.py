@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_ALONE = {"__init__", "__main__", "common", "peer_quality"}
+NOT_ALONE = {"__init__", "__main__", "common", "peer_quality", "recbole_peer"}
 """No benchmarks, or needing a finished comparison."""
 
 
