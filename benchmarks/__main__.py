@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_ALONE = {"__init__", "__main__", "common", "peer_quality"}
-"""No benchmarks, or needing a finished comparison."""
+NOT_ALONE = {"__init__", "__main__", "common", "peer_quality", "recbole_peer"} | {
+    path.stem for path in HERE.glob("gpu_*.py")
+}
+"""No benchmarks, needing a finished comparison, or a GPU (`gpu.sh`)."""
 
 
 def main() -> int:

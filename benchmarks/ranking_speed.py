@@ -6,17 +6,20 @@ Contenders, interleaved round by round, all from the same factors, the same seen
 - the same blocks and matrix product with `numpy.argpartition` and with `torch.topk` in place of the fused kernel;
 - where they are installed: implicit's `ranking_metrics_at_k` on one thread and on two (start with
   OPENBLAS_NUM_THREADS=1, as it asks for); ranx, given our lists (its run is built each time, its positives once);
-  torchmetrics, once (precision alone, on a tenth of the users, times ten).
+  RecBole's full-sort evaluation with its BPR model (`recbole_peer`; `--recbole` names the site-packages of an
+  environment of its own); torchmetrics, once (precision alone, on a tenth of the users, times ten). `absent` names
+  those that are not.
 
 Every time is a median over rounds, every ratio a median of the ratios within a round. Beside the wall clock stands the
 processor time of the process, which other work on the machine disturbs less. Then, in a process of its own,
 29,858 users x 40,981 items (the size of Gowalla): seconds and the peak of resident memory, libraries included.
 
-python -m benchmarks.ranking_speed [--rounds 7] [--out FILE]
+python -m benchmarks.ranking_speed [--rounds 7] [--recbole FOLDER] [--out FILE]
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import resource
 import statistics
@@ -24,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,12 +36,14 @@ import torch
 
 from benchmarks.common import parser, write_result
 from benchmarks.mf_speed import made_up
+from benchmarks.recbole_peer import recbole_peer
 from torchsse.metrics import ranking_metrics
 from torchsse.recsys.blocks import factor_scores, rank_all
 from torchsse.recsys.topk import mask_seen
 
 RANK, K = 100, 10
 LIMITS = {"implicit_seconds": 0.38, "memory_gib": 2.0}  # the issue's
+PEERS = ("implicit", "ranx", "recbole", "torchmetrics")
 LARGE = (29_858, 40_981, 719_081, 217_242)  # users, items, pairs in train, pairs in test
 
 
@@ -63,7 +69,7 @@ def argpartition(scores: Any) -> Any:
     return np.take_along_axis(best, order, axis=1)
 
 
-def contenders(P: Any, Q: Any, seen: Any, test: Any) -> dict[str, Callable[[], float]]:
+def contenders(P: Any, Q: Any, seen: Any, test: Any, recbole: Path | None) -> dict[str, Callable[[], float]]:
     """By name a function that returns the mean precision@10."""
     users = np.arange(len(P))
 
@@ -86,7 +92,7 @@ def contenders(P: Any, Q: Any, seen: Any, test: Any) -> dict[str, Callable[[], f
     peer = ranx_peer(P, Q, seen, test)
     if peer is not None:
         found["ranx on our lists"] = peer
-    return found
+    return found | recbole_peer(P, Q, seen, test, K, recbole)
 
 
 def implicit_peer(P: Any, Q: Any, seen: Any, test: Any, threads: int) -> Callable[[], float] | None:
@@ -140,12 +146,23 @@ def torchmetrics_seconds(P: Any, Q: Any, seen: Any, test: Any) -> float | None:
     return 10 * (time.perf_counter() - start)
 
 
-def compare(rounds: int) -> dict[str, Any]:
+def versions() -> dict[str, str]:
+    """Of the peers that are installed."""
+    found = {}
+    for name in PEERS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def compare(rounds: int, recbole: Path | None) -> dict[str, Any]:
     data = made_up()
     held = np.random.default_rng(2).random(len(data)) < 0.2
     seen, test = (data.select(mask).to_csr() for mask in (~held, held))
     P, Q = factors(*seen.shape)
-    runs = contenders(P, Q, seen, test)
+    runs = contenders(P, Q, seen, test, recbole)
     values = {name: run() for name, run in runs.items()}  # also the warm-up
     times: dict[str, list[float]] = {name: [] for name in runs}
     busy: dict[str, list[float]] = {name: [] for name in runs}
@@ -158,11 +175,15 @@ def compare(rounds: int) -> dict[str, Any]:
     ratios = {
         name: statistics.median(t / own for t, own in zip(times[name], times["ours, 1 thread"])) for name in times
     }
+    seconds = {name: statistics.median(t) for name, t in times.items()}
+    slow = torchmetrics_seconds(P, Q, seen, test)
+    measured = " ".join([*runs, *(["torchmetrics"] if slow else [])]).lower()
     return {
         "shape": list(seen.shape), "seen": seen.nnz, "positives": test.nnz, "rounds": rounds,
-        "seconds": {name: statistics.median(t) for name, t in times.items()},
+        "peers": versions(), "absent": [name for name in PEERS if name not in measured],
+        "seconds": seconds,
         "processor_seconds": {name: statistics.median(t) for name, t in busy.items()},
-        "over_ours": ratios, "precision": values, "torchmetrics_seconds": torchmetrics_seconds(P, Q, seen, test),
+        "over_ours": ratios, "precision": values, "torchmetrics_seconds": slow,
     }  # fmt: skip
 
 
@@ -188,13 +209,14 @@ def large(threads: int) -> None:
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--rounds", type=int, default=7)
+    arguments.add_argument("--recbole", type=Path, help="site-packages that hold RecBole")
     arguments.add_argument("--large", type=int, help="only the large case, on so many threads")
     chosen = arguments.parse_args()
     torch.set_num_threads(1)
     if chosen.large:
         large(chosen.large)
         return
-    result = compare(chosen.rounds)
+    result = compare(chosen.rounds, chosen.recbole)
     command = [sys.executable, "-m", "benchmarks.ranking_speed", "--large"]
     result["large"] = [
         json.loads(subprocess.run([*command, n], check=True, capture_output=True, text=True).stdout) for n in ("1", "2")

@@ -53,20 +53,20 @@ def paired(action: Callable[[], object], reference: Callable[[], object], rounds
     }
 
 
-def modules(p0: float) -> dict[str, SSE]:
-    """One module for each kind of law over `NODES` ids; the graphs store `EDGES` entries."""
+def modules(p0: float, nodes: int = NODES, edges: int = EDGES) -> dict[str, SSE]:
+    """One module for each kind of law over so many ids; the graphs store so many entries."""
     rng = np.random.default_rng(0)
-    source, target = rng.integers(0, NODES, (2, EDGES // 2))
-    equal = Graph.from_edges(source, target, num_nodes=NODES)
-    weight = rng.random(EDGES // 2, dtype=np.float32) * 0.9 + 0.1
-    weighted = Graph.from_edges(source, target, num_nodes=NODES, weight=weight)
+    source, target = rng.integers(0, nodes, (2, edges // 2))
+    equal = Graph.from_edges(source, target, num_nodes=nodes)
+    weight = rng.random(edges // 2, dtype=np.float32) * 0.9 + 0.1
+    weighted = Graph.from_edges(source, target, num_nodes=nodes, weight=weight)
     return {
-        "sse-se": SSE(NODES, p0),
-        "sse-graph": SSE(NODES, p0, graph=equal, rho=200.0),
-        "sse-se, exclusions": SSE(NODES, p0, exclude=[0, 1, 2]),
-        "sse-graph, weights": SSE(NODES, p0, graph=weighted, rho=200.0),
-        "walk, 2 hops": SSE(NODES, p0, graph=equal, walk=Walk(hops=2, restart=0.15)),
-        "walk, 2 hops, weights": SSE(NODES, p0, graph=weighted, walk=Walk(hops=2, restart=0.15)),
+        "sse-se": SSE(nodes, p0),
+        "sse-graph": SSE(nodes, p0, graph=equal, rho=200.0),
+        "sse-se, exclusions": SSE(nodes, p0, exclude=[0, 1, 2]),
+        "sse-graph, weights": SSE(nodes, p0, graph=weighted, rho=200.0),
+        "walk, 2 hops": SSE(nodes, p0, graph=equal, walk=Walk(hops=2, restart=0.15)),
+        "walk, 2 hops, weights": SSE(nodes, p0, graph=weighted, walk=Walk(hops=2, restart=0.15)),
     }
 
 

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from torchsse.report.document import Record, is_significant
+from torchsse.report.families import family_verdicts, in_order, own_pairs
 from torchsse.report.format import interval, number, p_value, params, signed
 from torchsse.report.metric import best, gain, label
-from torchsse.report.verdict import verdict
 
-__all__ = ["BETTER", "WORSE", "Cell", "Section", "block_document", "details", "sections"]
+__all__ = ["BETTER", "OWN_BETTER", "OWN_WORSE", "WORSE", "Cell", "Section", "block_document", "details", "sections"]
 
 BETTER, WORSE = "*", "†"
 """Marks of arms that differ from the plain one significantly."""
+
+OWN_BETTER, OWN_WORSE = "▲", "▼"
+"""The same against the plain arm of their own model, where that is another."""
 
 _SUMMARY = ("rmse", "precision@1", "precision@5", "precision@10")
 """Metrics of the summary; all others are in the details of each block."""
@@ -21,14 +24,22 @@ _SUMMARY = ("rmse", "precision@1", "precision@5", "precision@10")
 
 @dataclass(frozen=True)
 class Cell:
-    """A number with what is said about it: `text` as shown, `best` of its column, `mark` of its significance."""
+    """A number with what is said about it.
+
+    Attributes:
+        text: the number, or words.
+        width: its uncertainty, "± ..." or empty.
+        best: of its column.
+        mark: of its significance; None where there is none to have.
+    """
 
     text: str
+    width: str = ""
     best: bool = False
-    mark: str = ""
+    mark: str | None = None
 
     def __str__(self) -> str:
-        return self.text + self.mark
+        return f"{self.text} {self.width}".rstrip() + (self.mark or "")
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Section:
         heads: of all columns.
         rows: cells of each arm.
         blocks: of this section.
-        verdicts: (column, sentence) per block.
+        verdicts: (column, sentence) per block and model.
     """
 
     title: str
@@ -68,7 +79,7 @@ def block_document(document: dict[str, Any], block: dict[str, Any]) -> dict[str,
 def _section(document: dict[str, Any], title: str) -> Section:
     blocks = [block for block in document["blocks"] if block["data"] == title]
     by_block = {block["name"]: block_document(document, block)["results"] for block in blocks}
-    arms = list(dict.fromkeys(record["arm"] for records in by_block.values() for record in records))
+    arms = in_order([list(dict.fromkeys(record["arm"] for record in records)) for records in by_block.values()])
     present = {record["metric"] for records in by_block.values() for record in records}
     metrics = [metric for metric in _SUMMARY if metric in present] or sorted(present)[:1]
     about = document["table"]
@@ -83,7 +94,7 @@ def _section(document: dict[str, Any], title: str) -> Section:
         row = [Cell(arm)]
         if paper:
             row += [Cell(number(paper.get((about["models"].get(arm, ""), metric)))) for metric in metrics]
-        row += [_cell(by_block[block["name"]], arm, metric) for block in blocks for metric in metrics]
+        row += [_cell(by_block[block["name"]], block, arm, metric) for block in blocks for metric in metrics]
         rows.append([*row, Cell(_row_note(about, arm, bool(paper)))])
     return Section(
         title,
@@ -92,8 +103,14 @@ def _section(document: dict[str, Any], title: str) -> Section:
         [*heads, "what it is, what differs from the paper's"],
         rows,
         blocks,
-        [(block["column"], verdict(block_document(document, block))) for block in blocks],
+        [line for block in blocks for line in _verdicts(document, block)],
     )
+
+
+def _verdicts(document: dict[str, Any], block: dict[str, Any]) -> list[tuple[str, str]]:
+    found = family_verdicts(block_document(document, block), block)
+    several = len(found) > 1
+    return [(block["column"] + (f", against {name}" if several else ""), sentence) for name, sentence in found]
 
 
 def _short(metric: str) -> str:
@@ -101,17 +118,22 @@ def _short(metric: str) -> str:
     return label(metric).replace("precision@", "P@")
 
 
-def _cell(records: list[Record], arm: str, metric: str) -> Cell:
+def _cell(records: list[Record], block: dict[str, Any], arm: str, metric: str) -> Cell:
     of_metric = [record for record in records if record["metric"] == metric]
     record = next((record for record in of_metric if record["arm"] == arm), None)
     if record is None:
         return Cell("")
-    mark = ""
-    if is_significant(record):
-        mark = BETTER if gain(record) > 0 else WORSE
+    mark = _mark(record, BETTER, WORSE)
+    pair = own_pairs(block, metric).get(arm)
+    if pair is not None:
+        mark += _mark(pair, OWN_BETTER, OWN_WORSE)
     ends = record["ci95"]
-    width = "" if ends is None else f" ± {(ends[1] - ends[0]) / 2:.4f}"
-    return Cell(number(record["mean"]) + width, record is best(of_metric), mark)
+    width = "" if ends is None or ends[0] == ends[1] else f"± {(ends[1] - ends[0]) / 2:.4f}"
+    return Cell(number(record["mean"]), width, record is best(of_metric), mark)
+
+
+def _mark(found: Record, better: str, worse: str) -> str:
+    return "" if not is_significant(found) else better if gain(found) > 0 else worse
 
 
 def _row_note(about: dict[str, Any], arm: str, paper: bool) -> str:
@@ -120,19 +142,24 @@ def _row_note(about: dict[str, Any], arm: str, paper: bool) -> str:
     if paper:
         row = about["models"].get(arm)
         parts.append(f"paper: {row}" if row else "not in the paper")
-        parts.append(about["arm_differs"].get(arm, "").rstrip(".") if row else "")
+        parts.append(_lower(about["arm_differs"].get(arm, "").rstrip(".")) if row else "")
     return "; ".join(part for part in parts if part)
+
+
+def _lower(sentence: str) -> str:
+    """As a part of a longer one; names such as L2 stay."""
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
 
 
 def details(document: dict[str, Any], block: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of one block: the deciding metric with intervals, tests, and what validation chose."""
     records = block_document(document, block)["results"]
     first = records[0]
-    own = {pair["arm"]: pair for pair in block["pairs"] if pair["metric"] == first["metric"]}
+    own = own_pairs(block, first["metric"])
     heads = ["arm", f"test {label(first['metric'])}", "95% interval", "vs none", "95% interval", "p (Holm)"]
     if own:
         heads += ["vs its own plain arm", "95% interval", "p (Holm)"]
-    heads += ["warm"] if first.get("n_cold") else []
+    heads += ["warm pairs"] if first.get("n_cold") else []
     rows = []
     for record in records:
         if record["metric"] != first["metric"]:
@@ -143,13 +170,16 @@ def details(document: dict[str, Any], block: dict[str, Any]) -> tuple[list[str],
             row += ["", "", ""] if pair is None else [f"{pair['against']}: {_against(pair)[0]}", *_against(pair)[1:]]
         if first.get("n_cold"):
             row.append(number(record.get(f"warm_{record['metric']}")))
-        rows.append([*row, params(record["params"]), str(record.get("best_epoch", ""))])
-    return [*heads, "chosen on validation", "epochs"], rows
+        rows.append([*row, str(record.get("best_epoch") or ""), params(record["params"])])
+    return [*heads, "epochs", "chosen on validation"], rows
 
 
 def _against(found: Record) -> list[str]:
     """Difference, interval and p; blank for the baseline."""
     if found["p_value"] is None:
         return ["", "", ""]
-    mark = BETTER if is_significant(found) and gain(found) > 0 else WORSE if is_significant(found) else ""
-    return [signed(found["difference"]) + mark, interval(found["difference_ci95"], signed), p_value(found["p_value"])]
+    return [
+        signed(found["difference"]) + _mark(found, BETTER, WORSE),
+        interval(found["difference_ci95"], signed),
+        p_value(found["p_value"]),
+    ]

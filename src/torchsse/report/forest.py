@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from math import inf
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from torchsse.errors import MissingDependencyError
 from torchsse.report.comparison_view import block_document, sections
-from torchsse.report.document import is_significant
+from torchsse.report.document import Record, is_significant
 from torchsse.report.metric import higher_is_better, label, primary
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["forest_figure"]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Okabe and Ito's, told apart with any colour vision."""
+
+
+_FAR = 8.0
+"""Times the median difference of a panel; what lies beyond is told by a number, so as not to squeeze the rest."""
 
 
 def forest_figure(document: dict[str, Any]) -> Figure | None:
@@ -46,6 +53,7 @@ def forest_figure(document: dict[str, Any]) -> Figure | None:
         axes.axvline(0, color="#666666", lw=0.8)
         names = arms[section.title]
         metric = ""
+        far, edge = _reach([r for b in section.blocks for r in primary(block_document(document, b)["results"])])
         for number, block in enumerate(section.blocks):
             records = {r["arm"]: r for r in primary(block_document(document, block)["results"])}
             metric = next(iter(records.values()))["metric"]
@@ -55,6 +63,9 @@ def forest_figure(document: dict[str, Any]) -> Figure | None:
             for place, arm in enumerate(names):
                 record = records.get(arm)
                 if record is None or not record.get("difference_ci95"):
+                    continue
+                if abs(record["difference"]) > far:
+                    _beyond(axes, record["difference"], edge, place + shift, colour)
                     continue
                 axes.plot(record["difference_ci95"], [place + shift] * 2, color=colour, lw=1.4, solid_capstyle="butt")
                 face = colour if is_significant(record) else "white"
@@ -73,3 +84,24 @@ def forest_figure(document: dict[str, Any]) -> Figure | None:
         axes.set_axis_off()
     figure.supxlabel("95 % bootstrap intervals over users; filled: significant after Holm's correction", fontsize=8)
     return figure
+
+
+def _reach(records: list[Record]) -> tuple[float, float]:
+    """The largest difference that is drawn to scale, and where the arrows of larger ones stand."""
+    shown = [record for record in records if record.get("difference_ci95")]
+    if not shown:
+        return inf, 0.0
+    far = _FAR * median(abs(record["difference"]) for record in shown)
+    ends = [abs(end) for r in shown if abs(r["difference"]) <= far for end in r["difference_ci95"]]
+    return far, 1.2 * max(ends)
+
+
+def _beyond(axes: Axes, difference: float, edge: float, place: float, colour: str) -> None:
+    """An arrow at the edge, with the number."""
+    side = 1 if difference > 0 else -1
+    axes.plot(side * edge, place, marker=">" if side > 0 else "<", ms=5, color=colour)
+    words = f"{difference:+.3f}".replace("-", "\N{MINUS SIGN}")
+    axes.annotate(
+        words, (side * edge, place), (-6 * side, 0), textcoords="offset points", fontsize=7, color=colour,
+        ha="right" if side > 0 else "left", va="center",
+    )  # fmt: skip

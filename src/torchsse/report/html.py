@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-__all__ = ["page", "table"]
+__all__ = ["marked", "page", "table"]
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; --text: #1c1c1c; --back: #fff; }
@@ -20,6 +20,8 @@ th:first-child, td:first-child { text-align: left; position: sticky; left: 0; ba
 th:last-child, td:last-child { text-align: left; white-space: normal; min-width: 12rem; }
 th { font-weight: 600; vertical-align: bottom; } tr.groups th { text-align: center; border-bottom: none; }
 tbody tr:hover td { background: var(--soft); } td.best { font-weight: 700; }
+td small { display: block; font-weight: 400; opacity: .75; padding-right: 1.7em; }
+td i { display: inline-block; width: 1.7em; text-align: left; font-style: normal; font-weight: 400; }
 p, ul { max-width: 75rem; }
 img { max-width: 100%; max-height: 900px; background: #fff; } details { margin: .4rem 0; } summary { cursor: pointer; }
 li { margin: .15rem 0; }
@@ -40,8 +42,11 @@ def table(
     heads: Sequence[str],
     rows: Sequence[Sequence[tuple[str, str]]],
     groups: Sequence[tuple[str, int]] = (),
+    ready: bool = False,
 ) -> str:
     """A table that scrolls sideways where it is too wide; cells are (text, CSS class), `groups` (head, columns).
+
+    `ready`: the cells are HTML already, as `marked` makes it.
 
     >>> "<td>a &amp; b</td>" in table(["x"], [[("a & b", "")]])
     True
@@ -49,7 +54,9 @@ def table(
     top = "".join(f'<th colspan="{width}">{escape(text)}</th>' for text, width in groups)
     lines = [f'<tr class="groups">{top}</tr>'] if groups else []
     lines.append("<tr>" + "".join(f"<th>{escape(head)}</th>" for head in heads) + "</tr>")
-    body = ["<tr>" + "".join(_cell(*cell) for cell in row) + "</tr>" for row in rows]
+    body = [
+        "<tr>" + "".join(_cell(text if ready else escape(text), name) for text, name in row) + "</tr>" for row in rows
+    ]
     return (
         f'<div class="scroll"><table><thead>{"".join(lines)}</thead>\n<tbody>'
         + "\n".join(body)
@@ -57,5 +64,19 @@ def table(
     )
 
 
+def marked(text: str, width: str = "", mark: str | None = None) -> str:
+    """HTML of a cell: a number with its uncertainty in small beneath, and marks that hang, so that digits line up.
+
+    `mark`: empty leaves the room for marks that others of the column have, None does not.
+
+    >>> marked("0.85", "± 0.01", "*")
+    '0.85<i>*</i><small>± 0.01</small>'
+    >>> marked("a & b")
+    'a &amp; b'
+    """
+    hanging = "" if mark is None else f"<i>{escape(mark)}</i>"
+    return escape(text) + hanging + (f"<small>{escape(width)}</small>" if width else "")
+
+
 def _cell(text: str, name: str) -> str:
-    return f'<td class="{name}">{escape(text)}</td>' if name else f"<td>{escape(text)}</td>"
+    return f'<td class="{name}">{text}</td>' if name else f"<td>{text}</td>"

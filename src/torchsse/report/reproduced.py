@@ -8,8 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from torchsse.errors import MissingDependencyError
-from torchsse.report.comparison_view import BETTER, WORSE, Section, details, sections
-from torchsse.report.html import page, table
+from torchsse.report.comparison_view import (
+    BETTER,
+    OWN_BETTER,
+    OWN_WORSE,
+    WORSE,
+    Cell,
+    Section,
+    details,
+    sections,
+)
+from torchsse.report.html import marked, page, table
 from torchsse.report.page import provenance_lines
 
 __all__ = ["html_of_table", "markdown_of_table", "write_table_pages"]
@@ -39,7 +48,7 @@ def write_table_pages(document: dict[str, Any], out: Path) -> list[Path]:
 def markdown_of_table(document: dict[str, Any], plot: Path | None) -> str:
     """The whole page as Markdown."""
     about = document["table"]
-    parts = [f"# {_headline(about)}", _reading(), _bullets(about["differs"])]
+    parts = [f"# {_headline(about)}", _reading(document), _bullets(about["differs"])]
     for section in sections(document):
         parts += [f"## {section.title}", section.differs, _markdown_table(section)]
         parts.append("\n".join(f"- **{column}**: {sentence}" for column, sentence in section.verdicts))
@@ -61,11 +70,11 @@ def markdown_of_table(document: dict[str, Any], plot: Path | None) -> str:
 def html_of_table(document: dict[str, Any], plot: Path | None) -> str:
     """The same as one HTML file that needs no other."""
     about = document["table"]
-    body = [f"<h1>{escape(_headline(about))}</h1>", f"<p>{escape(_reading())}</p>", _list(about["differs"])]
+    body = [f"<h1>{escape(_headline(about))}</h1>", f"<p>{escape(_reading(document))}</p>", _list(about["differs"])]
     for section in sections(document):
         body += [f"<h2>{escape(section.title)}</h2>", f"<p>{escape(section.differs)}</p>"]
-        cells = [[(str(cell), "best" if cell.best else "") for cell in row] for row in section.rows]
-        body.append(table(section.heads, cells, groups=[("", 1), *section.groups]))
+        cells = [[_html_cell(cell) for cell in row] for row in section.rows]
+        body.append(table(section.heads, cells, groups=[("", 1), *section.groups], ready=True))
         body.append(_list([f"{column}: {sentence}" for column, sentence in section.verdicts]))
         for block in section.blocks:
             heads, rows = details(document, block)
@@ -85,12 +94,18 @@ def _headline(about: dict[str, Any]) -> str:
     return f"Table {about['name'].removeprefix('table')}: {about['title']}"
 
 
-def _reading() -> str:
+def _reading(document: dict[str, Any]) -> str:
+    several = any(block["pairs"] for block in document["blocks"])
+    own = f"; {OWN_BETTER} better, {OWN_WORSE} worse than the plain arm of its own model" if several else ""
     return (
-        "Ours: mean over seeds ± half the width of its 95 % t interval; bold: the best of its column. Against the "
-        "plain arm of the first model, by a paired bootstrap over users with Holm's correction (p < 0.05): "
-        f"{BETTER} better, {WORSE} worse. What differs from the paper:"
+        "Ours: mean over seeds ± half the width of its 95 % t interval; bold: the best of its column. By a paired "
+        f"bootstrap over users with Holm's correction (p < 0.05): {BETTER} better, {WORSE} worse than the plain arm of "
+        f"the first model{own}. What differs from the paper:"
     )
+
+
+def _html_cell(cell: Cell) -> tuple[str, str]:
+    return marked(cell.text, cell.width, cell.mark), "best" if cell.best else ""
 
 
 def _markdown_table(section: Section) -> str:
@@ -98,7 +113,10 @@ def _markdown_table(section: Section) -> str:
     tops = [""] + [top for top, width in section.groups for _ in range(width)]
     plain = len(set(section.heads[1:-1])) == 1
     heads = [top if plain and top else f"{top} {head}".strip() for top, head in zip(tops, section.heads)]
-    rows = [[f"**{cell.text}**{cell.mark}" if cell.best else str(cell) for cell in row] for row in section.rows]
+    rows = [
+        [f"**{cell.text} {cell.width}".rstrip() + f"**{cell.mark or ''}" if cell.best else str(cell) for cell in row]
+        for row in section.rows
+    ]
     return _markdown_rows(heads, rows)
 
 
@@ -132,4 +150,10 @@ def _bullets(lines: list[str]) -> str:
 
 
 def _list(lines: list[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+    return "<ul>" + "".join(f"<li>{_code(escape(line))}</li>" for line in lines) + "</ul>"
+
+
+def _code(text: str) -> str:
+    """A whole line in backticks is a command."""
+    inside = text.removeprefix("`").removesuffix("`")
+    return f"<code>{inside}</code>" if len(text) - len(inside) == 2 else text

@@ -1,0 +1,47 @@
+"""Arms of one model, judged against that model's own plain arm: a better model is no evidence for SSE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torchsse.report.document import Record, baseline_of
+from torchsse.report.metric import primary
+from torchsse.report.verdict import verdict
+
+__all__ = ["family_verdicts", "in_order", "own_pairs"]
+
+
+def own_pairs(block: dict[str, Any], metric: str) -> dict[str, Record]:
+    """Arm -> its comparison with its own model's plain arm, where that is not the plain arm of the block."""
+    return {pair["arm"]: pair for pair in block["pairs"] if pair["metric"] == metric}
+
+
+def family_verdicts(document: dict[str, Any], block: dict[str, Any]) -> list[tuple[str, str]]:
+    """For each model the name of its plain arm and the verdict on its arms of SSE; the block's own model first."""
+    records = primary(document["results"])
+    own = own_pairs(block, records[0]["metric"])
+    bases = dict.fromkeys(pair["against"] for pair in own.values())
+    first = [record for record in records if record["arm"] not in own and record["arm"] not in bases]
+    found = [(baseline_of(records)["arm"], first)]
+    for base in bases:
+        plain = next((record for record in records if record["arm"] == base), None)
+        if plain is None:
+            continue
+        of_base = {arm: pair for arm, pair in own.items() if pair["against"] == base}
+        others = [{**record, **of_base[record["arm"]]} for record in records if record["arm"] in of_base]
+        found.append((base, [{**plain, "difference": 0.0, "p_value": None, "difference_ci95": None}, *others]))
+    return [(name, verdict({**document, "results": family})) for name, family in found if family]
+
+
+def in_order(lists: list[list[str]]) -> list[str]:
+    """All names once, in the order of the longest list; what it lacks comes behind what it follows elsewhere.
+
+    >>> in_order([["none", "als"], ["none", "sse", "als", "als sse"], ["none", "als", "new"]])
+    ['none', 'sse', 'als', 'new', 'als sse']
+    """
+    order: list[str] = []
+    for names in sorted(lists, key=len, reverse=True):
+        for place, name in enumerate(names):
+            if name not in order:
+                order.insert(order.index(names[place - 1]) + 1 if place else 0, name)
+    return order
