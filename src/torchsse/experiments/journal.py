@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from torchsse.errors import ConfigError, CorruptFileError
+from torchsse.nlp.differences import differences
 
 __all__ = ["Journal", "fingerprint"]
 
@@ -113,7 +114,7 @@ class Journal:
                 f"{self.path}: not a journal of this version of torchsse; remove it or choose another --out"
             )
         if header.get("fingerprint") != fingerprint(config):
-            changed = ", ".join(_differences(header.get("config", {}), config)) or "unknown"
+            changed = ", ".join(differences(header.get("config", {}), config)) or "unknown"
             raise ConfigError(
                 f"{self.path.parent} holds a run with other settings or data ({changed}); "
                 "choose another --out, or --restart to discard it"
@@ -126,20 +127,3 @@ class Journal:
             if isinstance(record, dict):
                 return record
         raise CorruptFileError(f"{self.path}, line {number}: not a JSON record; the journal is damaged")
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the settings that differ, with both values where they are short."""
-    found = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        if before == after:
-            continue
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += _differences(before, after, f"{prefix}{key}.")
-            continue
-        shown = f"{prefix}{key}"
-        if len(f"{before}{after}") <= 40:
-            shown += f": {json.dumps(before)} there, {json.dumps(after)} here"
-        found.append(shown)
-    return found
