@@ -67,7 +67,7 @@ def main() -> None:
     arguments.add_argument("run", type=Path, help="directory of the comparison")
     arguments.add_argument("--train", type=Path, required=True)
     arguments.add_argument("--test", type=Path, required=True)
-    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--num-threads", type=int, default=2)
     options = arguments.parse_args()
     document = json.loads((options.run / "results.json").read_text())
     settings = document["provenance"]["config"]["settings"]

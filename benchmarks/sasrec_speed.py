@@ -9,7 +9,7 @@ wall clock stands the processor time of the process (for the port without its lo
 
 Then: the share of a step that swaps take, and the time to rank all items for all users.
 
-python -m benchmarks.sasrec_speed --data FILE [--peer FOLDER] [--threads 2] [--rounds 5] [--steps 16] [--out FILE]
+python -m benchmarks.sasrec_speed --data FILE [--peer FOLDER] [--num-threads 2] [--rounds 5] [--steps 16] [--out FILE]
 """
 
 from __future__ import annotations
@@ -129,17 +129,17 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--data", type=Path, help="sequences; made up if left out")
     arguments.add_argument("--peer", type=Path, help="the folder of the port's model.py and utils.py")
-    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--num-threads", type=int, default=2)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--steps", type=int, default=16)
     given = arguments.parse_args()
-    torch.set_num_threads(given.threads)
+    torch.set_num_threads(given.num_threads)
     parts = leave_last_out(read_sequences(given.data) if given.data else made_up())
     swapping = {"p0_input": 0.1, "p0_output": 0.1}
     contenders: dict[str, Any] = {
-        "ours": Ours(parts.train, given.threads),
-        "ours_sse": Ours(parts.train, given.threads, **swapping),
-        "ours_softmax": Ours(parts.train, given.threads, loss="softmax"),
+        "ours": Ours(parts.train, given.num_threads),
+        "ours_sse": Ours(parts.train, given.num_threads, **swapping),
+        "ours_softmax": Ours(parts.train, given.num_threads, loss="softmax"),
     }
     if given.peer:
         contenders["port"] = Port(parts.train, given.peer)
@@ -153,7 +153,7 @@ def main() -> None:
         shares.append(contenders["ours_sse"].share)
     per_epoch = -(-parts.train.num_users // BATCH) / given.steps
     result: dict[str, Any] = {
-        "threads": given.threads, "users": parts.train.num_users, "steps_per_round": given.steps,
+        "threads": given.num_threads, "users": parts.train.num_users, "steps_per_round": given.steps,
         "limits": LIMITS, "swap_share": statistics.median(shares),
     }  # fmt: skip
     for name, taken in rounds.items():
@@ -164,7 +164,7 @@ def main() -> None:
         result["ours_over_port"] = statistics.median(a[0] / b[0] for a, b in pairs)
         result["ours_over_port_processor"] = statistics.median(a[1] / b[1] for a, b in pairs)
         contenders["port"].close()
-    result |= ranking(parts, given.threads)
+    result |= ranking(parts, given.num_threads)
     write_result("sasrec_speed", result, given.out)
 
 

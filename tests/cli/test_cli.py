@@ -380,7 +380,7 @@ def test_help_is_light() -> None:
 
 
 def test_bench() -> None:
-    done = run("bench", "--factors", 8, "--pairs", 1000, "--rounds", 1, "--threads", 1, "--json")
+    done = run("bench", "--factors", 8, "--pairs", 1000, "--rounds", 1, "--num-threads", 1, "--json")
     assert done.exit_code == 0, done.stderr
     lines = json.loads(done.stdout)["results"]
     assert len(lines) == 11

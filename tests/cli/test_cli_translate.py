@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(folder: Path) -> Path:
     table, out = folder / "all.tsv", folder / "model"
     done = run("train", f"{table}@set=train", "--dev", f"{table}@set=val", "--held-out", folder / "test.tsv",
-               "--overlap", "pair", *SHORT, "--threads", 1, "--out", out)  # fmt: skip
+               "--overlap", "pair", *SHORT, "--num-threads", 1, "--out", out)  # fmt: skip
     assert done.exit_code == 0, done.stderr
     assert "occur in held-out data and were dropped" in done.stderr
     assert "tokens/s" in done.stderr

@@ -81,7 +81,7 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_documents(tmp_path / "none.txt")
     (tmp_path / "a.txt").write_bytes(b"fine\n\xff\xfa\n")
-    with pytest.raises(DataError, match="line 2: not UTF-8"):
+    with pytest.raises(DataError, match="line 2: expected UTF-8"):
         read_documents(tmp_path / "a.txt")
     with pytest.raises(DataError, match="label for every text"):
         Labelled(["a"], [])

@@ -18,7 +18,7 @@ def bench(
     factors: Annotated[int, typer.Option(help="Rank.", min=1)] = 100,
     pairs: Annotated[int, typer.Option(help="Generated ratings.", min=1000)] = 1_000_000,
     rounds: Annotated[int, typer.Option(help="Of each piece of work; the median counts.", min=1)] = 5,
-    threads: Annotated[int | None, typer.Option(help="Default: one, then all cores.", min=1)] = None,
+    num_threads: Annotated[int | None, typer.Option(help="Default: one, then all cores.", min=1)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """How fast torchsse is on this machine, and what SSE adds.
@@ -33,7 +33,7 @@ def bench(
     from torchsse.experiments.bench import bench as measure
     from torchsse.experiments.provenance import provenance
 
-    counts = (threads,) if threads is not None else tuple(dict.fromkeys((1, cores())))
+    counts = (num_threads,) if num_threads is not None else tuple(dict.fromkeys((1, cores())))
     size = Size(factors=factors, pairs=pairs, rounds=rounds)
     say(f"{size.users:,} users, {size.items:,} items, {size.pairs:,} pairs, rank {size.factors}; compiling first ...")
     lines: list[Timing] = []

@@ -10,15 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
+from torchsse.cli import language
 from torchsse.cli import options as o
-from torchsse.cli.pretraining import RESUME, origin, set_threads
+from torchsse.cli.language import DATA, RESUME, SSE, TRAINING, origin, set_threads
 from torchsse.cli.steps import step_progress
 
 __all__ = ["classify"]
 
-SSE = "Stochastic Shared Embeddings"
-TRAINING = "Training"
-DATA = "Data"
 BLOCK = 256  # lines of standard input predicted at once
 
 classify = typer.Typer(name="classify", no_args_is_help=True, help="Classify texts: train, evaluate, predict.")
@@ -36,8 +34,6 @@ Header = Annotated[
     bool | None,
     typer.Option(help="Whether the first line names the columns. Default: found.", rich_help_panel=DATA),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=TRAINING)]
-Threads = Annotated[int | None, typer.Option(help="Of the CPU.", min=1, rich_help_panel=TRAINING)]
 
 
 @classify.command()
@@ -71,8 +67,8 @@ def train(
     seeds: Annotated[
         int, typer.Option(help="How many; above 1 each has a folder in DIR.", min=1, rich_help_panel=TRAINING)
     ] = 1,
-    device: Device = "auto",
-    num_threads: Threads = None,
+    device: language.Device = "auto",
+    num_threads: language.NumThreads = None,
     save_every: Annotated[float, typer.Option(help="Seconds between saved states.", rich_help_panel=TRAINING)] = 120.0,
     restart: Annotated[bool, typer.Option("--restart", help="Discard an earlier run in --out.")] = False,
 ) -> None:
@@ -129,8 +125,8 @@ def evaluate(
             metavar="FILE", help="JSON with what was said of each text, for paired tests.", show_default=False
         ),
     ] = None,
-    device: Device = "auto",
-    num_threads: Threads = None,
+    device: language.Device = "auto",
+    num_threads: language.NumThreads = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Accuracy, F1 and AUC on labelled texts; of a directory of several seeds each of them, and the mean.
@@ -170,8 +166,8 @@ def evaluate(
 def predict(
     directory: ModelDir,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object per line.")] = False,
-    device: Device = "auto",
-    num_threads: Threads = None,
+    device: language.Device = "auto",
+    num_threads: language.NumThreads = None,
 ) -> None:
     """Label and probability of each line of standard input, separated by a tab.
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from torchsse.cli import language
 from torchsse.cli import options as o
+from torchsse.cli.language import RESUME, SSE, TRAINING, origin, set_threads
 from torchsse.cli.steps import step_progress
 
-__all__ = ["RESUME", "origin", "pretrain", "set_threads"]
+__all__ = ["pretrain"]
 
-RESUME = "the same command goes on from the last saved state"
-SSE = "Stochastic Shared Embeddings"
-TRAINING = "Training"
 TEXT = "Text"
 
 
@@ -67,8 +66,8 @@ def pretrain(
         typer.Option("--random-init", help="A control: only the shape of the checkpoint.", rich_help_panel=TRAINING),
     ] = False,
     seed: Annotated[int, typer.Option(help="Of masks, swaps, batches, dropout.", rich_help_panel=TRAINING)] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=TRAINING)] = "auto",
-    num_threads: Annotated[int | None, typer.Option(help="Of the CPU.", min=1, rich_help_panel=TRAINING)] = None,
+    device: language.Device = "auto",
+    num_threads: language.NumThreads = None,
     save_every: Annotated[float, typer.Option(help="Seconds between saved states.", rich_help_panel=TRAINING)] = 120.0,
     restart: Annotated[bool, typer.Option("--restart", help="Discard an earlier run in --out.")] = False,
 ) -> None:
@@ -106,26 +105,3 @@ def pretrain(
     if "held_out_loss" in done:
         measured = f", held-out {done['held_out_loss_before']:.4f} -> {done['held_out_loss']:.4f}"
     typer.echo(f"{done['steps']:,} steps, loss {losses[0]:.4f} -> {losses[-1]:.4f}{measured}; saved in {out}")
-
-
-def origin(device: str) -> dict[str, Any]:
-    """Provenance with what matters to language models."""
-    import torch
-    import transformers
-
-    from torchsse.experiments.provenance import now, provenance
-
-    words = {"transformers": str(transformers.__version__), "threads": torch.get_num_threads(), "time": now()}
-    return {**provenance(device), **words}
-
-
-def set_threads(number: int | None) -> None:
-    """Threads that torch and tokenizers take; None leaves theirs."""
-    if number is None:
-        return
-    import os
-
-    import torch
-
-    os.environ.setdefault("RAYON_NUM_THREADS", str(number))
-    torch.set_num_threads(number)

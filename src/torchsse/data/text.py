@@ -18,7 +18,7 @@ from torchsse.data.columns import is_number, looks_like_header
 from torchsse.data.ids import require_pyarrow
 from torchsse.errors import ConfigError, DataError
 
-__all__ = ["SEPARATORS", "TextTable", "load_bytes"]
+__all__ = ["SEPARATORS", "TextTable", "load_bytes", "load_lines"]
 
 #: What may separate fields, the surer sign first. A blank stands for any run of blanks and tabs.
 SEPARATORS = ("::", "\t", ",", ";", "|", " ")
@@ -69,6 +69,23 @@ def load_bytes(path: Path) -> bytes:
         line = data.count(b"\n", 0, data.index(b"\x00")) + 1
         raise DataError(f"{name}, line {line}: expected text, got binary data (a zero byte)")
     return data
+
+
+def load_lines(path: Path) -> list[str]:
+    """The lines of a text file in UTF-8, without their ends; `DataError` if it is none.
+
+    Lines end at a line feed, with a carriage return before it or not, and at nothing else: sentences hold U+0085 and
+    U+2028, at which `splitlines` would cut. A line feed at the end of the file begins no further line.
+    """
+    data = load_bytes(path)
+    try:
+        lines = data.decode().split("\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line}: expected UTF-8 text: {error.reason}") from None
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
 
 
 class TextTable:

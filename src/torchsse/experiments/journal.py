@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from torchsse.data.differences import differences
 from torchsse.errors import ConfigError, CorruptFileError
 from torchsse.experiments.arms_stated import ARMS, Record, counting, in_force
 
@@ -129,7 +130,7 @@ class Journal:
             )
         held = header.get("config", {})
         if header.get("fingerprint") != fingerprint({**config, **_arms_of(held)}):
-            changed = ", ".join(_differences(held, {**config, **_arms_of(held)})) or "unknown"
+            changed = ", ".join(differences(held, {**config, **_arms_of(held)})) or "unknown"
             raise ConfigError(
                 f"{self.path.parent} holds a run with other settings or data ({changed}); "
                 "choose another --out, or --restart to discard it"
@@ -161,20 +162,3 @@ def glance(path: Path) -> tuple[dict[str, Any], list[Record]] | None:
 def _arms_of(config: dict[str, Any]) -> dict[str, Any]:
     """That part of a config, if it has it."""
     return {key: config[key] for key in (ARMS,) if key in config}
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the settings that differ, with both values where they are short."""
-    found = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        if before == after:
-            continue
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += _differences(before, after, f"{prefix}{key}.")
-            continue
-        shown = f"{prefix}{key}"
-        if len(f"{before}{after}") <= 40:
-            shown += f": {json.dumps(before)} there, {json.dumps(after)} here"
-        found.append(shown)
-    return found

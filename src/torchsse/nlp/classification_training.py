@@ -63,11 +63,7 @@ class ClassifySettings:
         for name in ("batch_size", "epochs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected 1 or more, got {getattr(self, name)!r}")
-        self.stepping()
-
-    def stepping(self) -> Stepping:
-        names = ("learning_rate", "weight_decay", "warmup", "seed", "precision")
-        return Stepping(**{name: getattr(self, name) for name in names})
+        Stepping.of(self)
 
 
 @dataclass(frozen=True)
@@ -147,7 +143,7 @@ def train_classifier(
         return {"epoch": epoch, "validation": scores.summary()}
 
     state = StateFile(directory / STATE, hashlib.sha256(json.dumps(config).encode()).hexdigest())
-    stepping = dataclasses.replace(settings.stepping(), save_every=save_every)
+    stepping = Stepping.of(settings, save_every)
     with ExitStack() as hooks:
         if settings.p0_label > 0:
             hooks.enter_context(sse_labels(model, tokenizer, p0=settings.p0_label))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchsse.data.text import load_bytes
+from torchsse.data.text import load_lines
 from torchsse.errors import ConfigError, DataError
 
 __all__ = ["Corpus", "read_parallel", "without_overlap"]
@@ -166,21 +166,8 @@ def _part(name: str) -> tuple[Path, str | None, tuple[str, ...]]:
     return Path(found["path"]), found["column"], tuple(found["values"].split(","))
 
 
-def _lines(path: Path) -> list[str]:
-    data = load_bytes(path)
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: expected UTF-8 text: {error.reason}") from None
-    lines = text.split("\n")  # not splitlines: sentences hold U+0085 and U+2028
-    if not lines[-1]:
-        lines.pop()
-    return lines
-
-
 def _read_pair(source: Path, target: Path) -> Corpus:
-    left, right = ([line.strip() for line in _lines(path)] for path in (source, target))
+    left, right = ([line.strip() for line in load_lines(path)] for path in (source, target))
     if len(left) != len(right):
         raise DataError(f"{source} has {len(left)} lines, {target} {len(right)}: expected a translation for each line")
     return Corpus(left, right)
@@ -194,7 +181,7 @@ def _read_table(
     values: tuple[str, ...],
     group: str | None,
 ) -> Corpus:
-    lines = [line.removesuffix("\r") for line in _lines(path)]
+    lines = load_lines(path)
     first = [cell.strip() for cell in lines[0].split("\t")]
     if len(first) < 2:
         raise DataError(f"{path}, line 1: expected two or more cells separated by tabs, got one")

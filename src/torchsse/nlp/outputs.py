@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from torchsse.data.differences import differences
 from torchsse.errors import ConfigError, CorruptFileError
 from torchsse.nlp.steps_state import remove_unfinished, write_json
 
@@ -37,7 +38,7 @@ def claim(directory: Path, kind: str, config: dict[str, Any], restart: bool = Fa
             remove_unfinished(directory)
             return
         if not restart:
-            changed = ", ".join(_differences(before, config)) or "unknown"
+            changed = ", ".join(differences(before, config)) or "unknown"
             raise ConfigError(
                 f"{directory} holds a run with other settings or data ({changed}); choose another --out, or "
                 "--restart to discard it"
@@ -66,18 +67,3 @@ def report_of(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CorruptFileError(f"{path}: cannot be read as the report of a run ({error})") from None
     return report
-
-
-def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """Dotted names of the settings that differ."""
-    found: list[str] = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        if before == after:
-            continue
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += _differences(before, after, f"{prefix}{key}.")
-        else:
-            short = len(f"{before}{after}") <= 40
-            found.append(f"{prefix}{key}" + (f": {before} there, {after} here" if short else ""))
-    return found

@@ -78,11 +78,7 @@ class PretrainSettings:
             raise ConfigError(f"accumulate: a batch of {self.batch_size} cannot be cut into {self.accumulate} parts")
         if self.epochs <= 0 or (self.steps is not None and self.steps < 1):
             raise ConfigError(f"expected epochs above 0 and steps of 1 or more, got {self.epochs} and {self.steps}")
-        self.stepping()
-
-    def stepping(self) -> Stepping:
-        names = ("learning_rate", "weight_decay", "warmup", "seed", "precision")
-        return Stepping(**{name: getattr(self, name) for name in names})
+        Stepping.of(self)
 
 
 @dataclass(frozen=True)
@@ -169,7 +165,7 @@ def pretrain(
     if len(held):
         measured["held_out_loss_before"] = masked_loss(model, held, masking, plan.pad_id, settings.seed)
     state = StateFile(directory / STATE, hashlib.sha256(json.dumps(config).encode()).hexdigest())
-    stepping = dataclasses.replace(settings.stepping(), save_every=save_every)
+    stepping = Stepping.of(settings, save_every)
     with ExitStack() as hooks:
         hooks.enter_context(MaskedHead(model))
         # at p0 = 0 the plain loss, but divided by the positions of the whole batch: BERT itself does not do that

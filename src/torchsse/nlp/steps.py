@@ -53,6 +53,17 @@ class Stepping:
             if not right:
                 raise ConfigError(f"{name}: expected {words}, got {getattr(self, name)!r}")
 
+    @classmethod
+    def of(cls, settings: Any, save_every: float = 120.0) -> Stepping:
+        """What the settings of a task say of stepping.
+
+        Args:
+            settings: has `learning_rate`, `weight_decay`, `warmup`, `seed` and `precision`.
+            save_every: seconds between states on disk; no setting, since it changes no result.
+        """
+        names = ("learning_rate", "weight_decay", "warmup", "seed", "precision")
+        return cls(**{name: getattr(settings, name) for name in names}, save_every=save_every)
+
     def rate(self, step: int, steps: int) -> float:
         """Linear from 0 to the peak over the warm-up, then linear to 0.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchsse.data.columns import find_column
-from torchsse.data.text import load_bytes
+from torchsse.data.text import load_lines
 from torchsse.errors import DataError
 
 __all__ = ["Corpus", "Labelled", "gather", "read_documents", "read_labelled"]
@@ -102,7 +102,7 @@ def read_documents(path: str | Path, column: Column | None = None) -> list[str]:
     """
     file = Path(path)
     if _TABLE.search(file.name) is None:
-        found = [line for line in _lines(file) if line.strip()]
+        found = [line for line in load_lines(file) if line.strip()]
     else:
         by_name = isinstance(column, str) and not column.isdecimal()
         names, rows = _table(file, header=True if by_name else None, labelled=False)
@@ -161,16 +161,6 @@ def read_labelled(
     return Labelled([cells[where] for _, cells in rows], [cells[what].strip() for _, cells in rows], source)
 
 
-def _lines(file: Path) -> list[str]:
-    data = load_bytes(file)
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{file}, line {line}: not UTF-8 text: {error.reason}") from None
-    return [line.removesuffix("\r") for line in text.split("\n")]
-
-
 def _table(
     file: Path, header: bool | None, labelled: bool = True
 ) -> tuple[list[str] | None, list[tuple[int, list[str]]]]:
@@ -191,7 +181,7 @@ def _table(
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    lines = _lines(file)
+    lines = load_lines(file)
     if ".csv" not in (suffix.lower() for suffix in file.suffixes[-2:]) and (
         _TABLE.search(file.name) or "\t" in lines[0]
     ):
@@ -210,7 +200,7 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _cells(file: Path) -> Iterator[str]:
     """Every line of a file and every field of its lines, blanks made single."""
-    for line in _lines(file):
+    for line in load_lines(file):
         yield _plain(line)
         yield from map(_plain, line.split("\t") if "\t" in line else ())
     if _TABLE.search(file.name) is not None:

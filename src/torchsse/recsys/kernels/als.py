@@ -10,6 +10,10 @@ implicit feedback, the rank-two part of propagated confidences), so that nothing
 and kernels take the sum base + Gw as `active`. Rows are independent: any number of threads gives the same bits. Tables
 and matrices are padded with zeros as `padded` says.
 
+So does any place in memory. Where a loop writes one array and reads another, LLVM looks at run time how far apart they
+begin, and takes scalar code, which sums in another order, if that is less than a few vectors: `APART` keeps all that a
+kernel writes that far from everything else.
+
 Both solvers also write m_u = x' A_u x - 2 x' g_u, what the row adds to the objective.
 """
 
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["cholesky", "conjugate_gradients", "product"]
+
+#: Numbers, of 4 bytes at least: twice what LLVM wants for four vectors of 512 bits.
+APART = 128
 
 
 @njit(nogil=True, inline="always", **MATH)
@@ -97,7 +104,9 @@ def _cholesky(
     diag: Any, h: Any, rest: Any, shared: bool, X: Any, values: Any, first: int, start: int, stop: int, steps: int,
 ) -> int:  # fmt: skip
     f = diag.shape[0]
-    A, g = np.empty((f, Z.shape[1]), Z.dtype), np.empty(Z.shape[1], Z.dtype)
+    width = Z.shape[1]
+    A = np.empty(f * width + 2 * APART, Z.dtype)[APART : APART + f * width].reshape(f, width)
+    g = np.empty(width + 2 * APART, Z.dtype)[APART : APART + width]
     for line in range(start, stop):
         u = first + line
         _matrix(A, active if a[u] > 0 else base, G1, v[u], f)
@@ -213,8 +222,10 @@ def _conjugate_gradients(
     diag: Any, h: Any, rest: Any, shared: bool, X: Any, values: Any, first: int, start: int, stop: int, steps: int,
 ) -> int:  # fmt: skip
     f, width = diag.shape[0], Z.shape[1]
-    M = np.empty((f, width), Z.dtype)
-    r, p, q = np.empty(width, Z.dtype), np.empty(width, Z.dtype), np.empty(width, Z.dtype)
+    M = np.empty(f * width + 2 * APART, Z.dtype)[APART : APART + f * width].reshape(f, width)
+    work = np.empty(3 * width + 4 * APART, Z.dtype)
+    r, p = work[APART : APART + width], work[2 * APART + width : 2 * APART + 2 * width]
+    q = work[3 * APART + 2 * width : 3 * APART + 3 * width]
     for line in range(start, stop):
         u, e, end = first + line, indptr[line], indptr[line + 1]
         x, dense = X[u], active if a[u] > 0 else base

@@ -1,0 +1,42 @@
+"""What the commands on text share: device, threads, provenance."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["DATA", "RESUME", "SSE", "TRAINING", "Device", "NumThreads", "origin", "set_threads"]
+
+RESUME = "the same command goes on from the last saved state"
+DATA, SSE, TRAINING = "Data", "Stochastic Shared Embeddings", "Training"
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.", rich_help_panel=TRAINING)]
+NumThreads = Annotated[
+    int | None,
+    typer.Option("--num-threads", help="Of the CPU. Default: torch's.", min=1, rich_help_panel=TRAINING),
+]
+
+
+def origin(device: str) -> dict[str, Any]:
+    """Provenance with what matters to language models."""
+    from importlib import metadata
+
+    import torch
+
+    from torchsse.experiments.provenance import now, provenance
+
+    versions = {name: metadata.version(name) for name in ("transformers", "tokenizers")}
+    return {**provenance(device), **versions, "threads": torch.get_num_threads(), "time": now()}
+
+
+def set_threads(number: int | None) -> None:
+    """Threads that torch and tokenizers take; None leaves theirs."""
+    if number is None:
+        return
+    import os
+
+    import torch
+
+    os.environ.setdefault("RAYON_NUM_THREADS", str(number))
+    torch.set_num_threads(number)
