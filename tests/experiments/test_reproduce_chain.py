@@ -14,6 +14,7 @@ from torchsse.errors import ConfigError, DataError
 from torchsse.experiments.reproduce.chain import Chain, ChainBlock, Judge, Place, Unit, Values
 from torchsse.experiments.reproduce.chain_results import reproduce_chain, results_of
 from torchsse.metrics import paired_bootstrap
+from torchsse.report.chain_pages import write_chain_pages
 
 Log = list[str]
 
@@ -212,3 +213,22 @@ def test_holm_is_over_all_blocks_of_a_metric() -> None:
     assert max(raw) > 0.05
     assert held[2] == pytest.approx(3 * raw[2])
     assert [r["p_value"] for r in records if r["arm"] == "sse"] == held
+
+
+def test_the_pages(tmp_path: Path) -> None:
+    chain = made(tmp_path / "data", [])
+    document = run(chain, tmp_path / "data", tmp_path / "out")
+    document["table"]["paper"] = [{"data": "T", "model": "Plain", "metric": "accuracy", "value": 0.25, "settings": {}}]
+    document["table"]["models"] = {"none": "Plain"}
+    document["blocks"][1]["paper"] = "T"
+    written = write_chain_pages(document, tmp_path / "out")
+    assert [path.name for path in written] == ["report.md", "report.html", "differences.png"]
+    text = written[0].read_text()
+    assert "| Test | none | 0.25 | 0.5" in text
+    assert "sse against none: better on 2 of 2 test sets (significantly on 2)" in text
+    assert "Both: +0.3000 (+0.3000 to +0.3000)" in text
+    assert str(tmp_path) not in text
+    page = written[1].read_text()
+    assert "<td>+0.3000*</td>" in page
+    assert 'src="data:image/png' in page
+    assert "http" not in page
