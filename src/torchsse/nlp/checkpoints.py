@@ -22,6 +22,7 @@ from torchsse.errors import ConfigError, CorruptFileError, MissingDependencyErro
 __all__ = [
     "Checkpoint",
     "check_length",
+    "directory_digest",
     "load_classifier",
     "load_masked_lm",
     "transformers_quietly",
@@ -198,16 +199,20 @@ def _carried(name: str, prefix: str, info: dict[str, Any]) -> dict[str, Tensor]:
         return {key if key.startswith(prefix) else prefix + key: file.get_tensor(key) for key in unused if key in there}
 
 
-def _digest(name: str, model: Any, local: bool) -> str:
+def directory_digest(directory: str | os.PathLike[str]) -> str:
+    """sha256 over configuration and weights of a local checkpoint: what `Checkpoint.digest` is for it."""
     digest = hashlib.sha256()
-    if local:
-        files = sorted(p for p in Path(name).iterdir() if p.name == "config.json" or p.suffix == ".safetensors")
-        for file in files:
-            if not file.name.startswith("."):
-                digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    else:
-        digest.update(json.dumps([name, getattr(model.config, "_commit_hash", None)]).encode())
+    files = sorted(p for p in Path(directory).iterdir() if p.name == "config.json" or p.suffix == ".safetensors")
+    for file in files:
+        if not file.name.startswith("."):
+            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _digest(name: str, model: Any, local: bool) -> str:
+    if local:
+        return directory_digest(name)
+    return hashlib.sha256(json.dumps([name, getattr(model.config, "_commit_hash", None)]).encode()).hexdigest()
 
 
 def _first(error: BaseException) -> str:
