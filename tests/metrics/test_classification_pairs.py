@@ -1,4 +1,4 @@
-"""The paired bootstrap of classification metrics: against resampling done the long way; equal arms differ in nothing."""
+"""The paired bootstrap of classification metrics: against resampling the long way; equal arms differ in nothing."""
 
 from __future__ import annotations
 

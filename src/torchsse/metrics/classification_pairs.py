@@ -36,15 +36,17 @@ def classification_difference(
     """Mean over runs of an arm's metric minus that of another's, with its bootstrap over examples.
 
     Examples are resampled, all runs of both arms together; runs are what they are. Accuracy is a mean over examples, F1
-    and balanced accuracy follow from resampled counts. For AUC resamples are of its first-order expansion, in which every
-    example counts by the part of the other class that it is on the right side of (DeLong): no sorting per resample.
+    and balanced accuracy follow from resampled counts. For AUC resamples are of its first-order expansion, in which
+    each example counts by the part of the other class that it is on the right side of (DeLong): no sorting each time.
 
     Args:
         metric: one of `CLASSIFICATION_METRICS`; all but accuracy are for two classes.
         truth: classes of the examples, shape (n,).
         a: probabilities of each run of the arm, each of shape (n, C).
         b: those of the other arm.
-        n_boot, confidence, seed: as in `paired_bootstrap`, whose p-value and interval these are.
+        n_boot: resamples; interval and p-value are those of `paired_bootstrap`.
+        confidence: of the interval.
+        seed: of the resampling.
 
     Raises:
         ConfigError: an unknown metric. DataError: shapes differ, or the metric is not defined on these examples.
@@ -120,7 +122,7 @@ def _by_class(y: Ints, values: Floats, weight: float, offset: float = 0.0) -> _R
 
 
 def _placements(y: Ints, score: Floats) -> Floats:
-    """Part of the other class that each example is on the right side of, ties half; the mean over a class is the AUC."""
+    """Part of the other class that each example is on the right side of, ties half; its mean is the AUC."""
     placed = np.empty(len(y))
     for k, sign in ((0, -1.0), (1, 1.0)):
         own, other = sign * score[y == k], np.sort(sign * score[y != k])

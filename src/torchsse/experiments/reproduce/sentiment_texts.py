@@ -1,4 +1,4 @@
-"""The texts of Tables 6 and 7: reviews to pre-train on, and labelled train, dev and test parts; test is never trained on."""
+"""The texts of Tables 6 and 7: reviews to pre-train on, and labelled parts; what is measured is never trained on."""
 
 from __future__ import annotations
 
