@@ -33,6 +33,7 @@ def run_language(
     out: Path,
     only: str | None,
     device: str,
+    checkpoint: str | None,
     restart: bool,
     dry_run: bool,
 ) -> None:
@@ -41,13 +42,15 @@ def run_language(
     from torchsse.experiments.reproduce.chain_results import reproduce_chain
     from torchsse.report.chain_pages import write_chain_pages
 
-    chain = CHAINS[name](data, size, wanted, device)
+    chain = CHAINS[name](data, size, wanted, device, checkpoint)
     units = chain.select([part.strip() for part in only.split(",")] if only is not None else None)
     if dry_run:
         show_plan(chain, units, data)
         return
     command = ["torchsse", "reproduce", name, "--data", "DIR", "--size", size]
     command += [word for option, value in wanted.words().items() for word in (f"--{option}", str(value))]
+    if checkpoint is not None:  # a directory of this machine is named in the results by what it holds
+        command += ["--checkpoint", "CHECKPOINT" if Path(checkpoint).exists() else checkpoint]
     command += ["--only", only] if only is not None else []
     with progress(units) as watcher:
         document = reproduce_chain(chain, units, data, out, watcher=watcher, command=command, restart=restart)

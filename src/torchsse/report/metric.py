@@ -26,6 +26,7 @@ def label(metric: str) -> str:
     """
     sampled = "sampled " if metric.startswith("sampled_") else ""
     name, at, k = metric.removeprefix("sampled_").partition("@")
+    name = name.replace("_", " ")
     known = name in ("rmse", "mae", "ndcg", "map", "mrr", "hr", "bleu", "auc", "f1")
     return f"{sampled}{name.upper() if known else 'chrF' if name == 'chrf' else name}{at}{k}"
 

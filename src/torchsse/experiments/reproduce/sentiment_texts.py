@@ -29,20 +29,55 @@ class Parts:
 
     Attributes:
         files: part -> path under the data directory; "train", "test" and, for some, "dev".
+        sizes: part -> how many examples the whole of it has: for what is said and expected, not for what is done.
+        what: what the examples to train on are.
         columns: of text and label, where they are not found by themselves; such files have no header.
         train, test: how many examples are used, drawn by a fixed seed; None: all.
     """
 
     files: dict[str, str]
+    sizes: dict[str, int]
+    what: str
     columns: tuple[int, int] | None = None
     train: int | None = None
     test: int | None = None
 
+    @property
+    def tested(self) -> int:
+        return min(self.test or self.sizes["test"], self.sizes["test"])
+
+    @property
+    def title(self) -> str:
+        """How much is trained on and tested.
+
+        >>> PARTS["sst2"].title
+        '6,920 whole sentences'
+        >>> Parts({}, {"train": 9, "test": 8}, "reviews", test=4).title
+        '9 reviews, tested on 4 of 8'
+        """
+        whole = self.sizes["train"]
+        train = f"{whole:,}" if self.train is None or self.train >= whole else f"{self.train:,} of {whole:,}"
+        tested = "" if self.tested == self.sizes["test"] else f", tested on {self.tested:,} of {self.sizes['test']:,}"
+        return f"{train} {self.what}{tested}"
+
 
 PARTS = {
-    "imdb": Parts({"train": "imdb/train.tsv.gz", "test": "imdb/test.tsv.gz"}, columns=(3, 0)),
-    "sst2": Parts({part: f"sst/sst2_sentence_{part}.tsv.gz" for part in ("train", "dev", "test")}),
-    "sst2-phrases": Parts({part: f"sst/glue_phrase_{part}.tsv.gz" for part in ("train", "dev", "test")}),
+    "imdb": Parts(
+        {"train": "imdb/train.tsv.gz", "test": "imdb/test.tsv.gz"},
+        {"train": 25_000, "test": 25_000},
+        "reviews",
+        columns=(3, 0),
+    ),
+    "sst2": Parts(
+        {part: f"sst/sst2_sentence_{part}.tsv.gz" for part in ("train", "dev", "test")},
+        {"train": 6_920, "dev": 872, "test": 1_821},
+        "whole sentences",
+    ),
+    "sst2-phrases": Parts(
+        {part: f"sst/glue_phrase_{part}.tsv.gz" for part in ("train", "dev", "test")},
+        {"train": 67_349, "dev": 872, "test": 1_821},
+        "phrases",
+    ),
 }
 
 

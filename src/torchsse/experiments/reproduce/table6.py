@@ -26,51 +26,39 @@ MEASURED = (
 def table6(root: Path, size: str, wanted: Budget, device: str, checkpoint: str | None = None) -> Chain:
     """IMDB: reviews of the kind that was pre-trained on."""
     budget = asked(IMDB, size, wanted)
-    parts = replace(PARTS["imdb"], train=budget.train, test=budget.test)
-    blocks = {"imdb": ("test", 25_000 if budget.test is None else budget.test)}
-    shown = (
-        ChainBlock(
-            "imdb", "IMDB test", "IMDB",
-            "" if budget.test is None else
-            f"{budget.test:,} reviews of the 25,000, always the same; trained on {budget.train:,}, likewise",
-        ),
-    )  # fmt: skip
+    blocks = (ChainBlock("imdb", "IMDB test", "IMDB"),)
     title = "masked-LM pre-training on IMDB with SSE, IMDB sentiment"
-    return _chain("table6", title, size, budget, root, parts, blocks, shown, TABLE6, device, checkpoint)
+    return _chain("table6", title, size, budget, root, PARTS["imdb"], blocks, TABLE6, device, checkpoint)
 
 
 def table7(root: Path, size: str, wanted: Budget, device: str, checkpoint: str | None = None) -> Chain:
     """SST-2: single sentences, of which pre-training saw none."""
     budget = asked(SST2, size, wanted)
-    small = size == "small"
-    blocks = {"sst2-dev": ("dev", 872), "sst2-test": ("test", 1_821)}
-    sentences = "trained on the 6,920 whole sentences, not on the 67,349 phrases" if small else ""
-    shown = (
-        ChainBlock("sst2-dev", "SST-2 dev", "SST-2 dev", sentences),
-        ChainBlock("sst2-test", "SST-2 test", "SST-2"),
-    )
+    blocks = (ChainBlock("sst2-dev", "SST-2 dev", "SST-2 dev"), ChainBlock("sst2-test", "SST-2 test", "SST-2"))
     title = "masked-LM pre-training on IMDB with SSE, SST-2 sentiment"
-    parts = PARTS["sst2" if small else "sst2-phrases"]
-    return _chain("table7", title, size, budget, root, parts, blocks, shown, TABLE7, device, checkpoint)
+    parts = PARTS["sst2" if size == "small" else "sst2-phrases"]
+    return _chain("table7", title, size, budget, root, parts, blocks, TABLE7, device, checkpoint)
 
 
 def _chain(
-    name: str, title: str, size: str, budget: Size, root: Path, parts: Parts, blocks: dict[str, tuple[str, int]],
-    shown: tuple[ChainBlock, ...], paper: tuple[Fact, ...], device: str, checkpoint: str | None,
+    name: str, title: str, size: str, budget: Size, root: Path, parts: Parts, blocks: tuple[ChainBlock, ...],
+    paper: tuple[Fact, ...], device: str, checkpoint: str | None,
 ) -> Chain:  # fmt: skip
+    """Block NAME-PART measures that part; a block without a part in its name measures test."""
     where = str(pick_device(device))
     budget = budget.on(where)
     encoder = encoder_of(checkpoint, budget.encoder)
+    parts = replace(parts, train=budget.train, test=budget.test)
     texts = Texts(root, parts, budget.documents)
-    measured = {block: part for block, (part, _) in blocks.items()}
-    examples = {block: number for block, (_, number) in blocks.items()}
+    measured = {block.name: "dev" if block.name.endswith("-dev") else "test" for block in blocks}
+    examples = {name: parts.sizes["dev"] if part == "dev" else parts.tested for name, part in measured.items()}
     return Chain(
         name=name,
         size=size,
         title=title,
         machine=budget.machine,
         units=sentiment_units(budget, texts, encoder, measured, examples, where),
-        blocks=shown,
+        blocks=blocks,
         arms={way.arm: way.label for way in WAYS},
         comparisons=COMPARISONS,
         judge=JUDGE,
@@ -88,11 +76,11 @@ def _chain(
         paper=paper,
         models={way.arm: way.row for way in WAYS if way.row is not None},
         measured=MEASURED,
-        differs=_differs(budget, encoder),
+        differs=_differs(budget, parts, encoder),
     )
 
 
-def _differs(size: Size, encoder: Encoder) -> tuple[str, ...]:
+def _differs(size: Size, parts: Parts, encoder: Encoder) -> tuple[str, ...]:
     before, tuning = size.pretraining, size.finetuning
     length = f"{before.steps:,} steps" if before.steps is not None else f"{before.epochs:g} epochs"
     documents = "all" if size.documents is None else f"{size.documents:,}"
@@ -105,11 +93,13 @@ def _differs(size: Size, encoder: Encoder) -> tuple[str, ...]:
         f"Checkpoint: {encoder.shown}, {start}; the paper's is Google's BERT-Base.",
         f"Pre-training: {documents} of IMDB's unlabelled and train reviews without those that any test holds too, "
         f"{length} of {before.batch_size} pieces of {before.max_length} tokens, learning rate "
-        f"{before.learning_rate:g}; once for each kind, shared by the seeds. The paper crawled reviews of its own and states no more.",
-        f"Fine-tuning: {tuning.epochs} {'epoch' if tuning.epochs == 1 else 'epochs'}, batches of {tuning.batch_size}, "
-        f"{tuning.max_length} tokens, learning rate {tuning.learning_rate:g}, {size.seeds} "
+        f"{before.learning_rate:g}; once for each kind, shared by the seeds. The paper crawled reviews of its own and "
+        "says no more of it.",
+        f"Fine-tuning: {parts.title}; {tuning.epochs} {'epoch' if tuning.epochs == 1 else 'epochs'}, batches of "
+        f"{tuning.batch_size}, {tuning.max_length} tokens, learning rate {tuning.learning_rate:g}, {size.seeds} "
         f"{'seed' if size.seeds == 1 else 'seeds'}; train texts that dev or test hold too are left out. Rates and "
-        "numbers of epochs are declared, the same for all arms: nothing was chosen on dev or test.",
+        "numbers of epochs are declared, the same for all arms: nothing was chosen on dev or test. The paper's are 1 "
+        "epoch on IMDB and 3 on SST-2.",
         "Differences between arms with other pre-training hold for these two pre-trainings: seeds vary in fine-tuning "
         "alone.",
         "The arm random is a control and none of the paper's: all weights start at random, as the checkpoint would if "
