@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,17 @@ def test_errors(tmp_path: Path) -> None:
     shutil.copy(place / "config.json", place / "model.safetensors")
     with pytest.raises(CorruptFileError, match="weights cannot be read"):
         encoder_of(place)
+
+
+def test_the_pooler_of_a_hub_checkpoint_is_carried_too(tmp_path: Path) -> None:
+    """From a made cache of the hub, offline: what is read of it is where the hub's own client puts it."""
+    place = tmp_path / "models--made--sentences"
+    checkpoint(place / "snapshots" / ("0" * 40), "BertModel")
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("0" * 40)
+    code = (
+        "from torchsse.nlp.checkpoints import load_masked_lm\nprint(sorted(load_masked_lm('made/sentences').carried))\n"
+    )
+    offline = {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | offline, capture_output=True, text=True)
+    assert done.stdout.strip() == "['bert.pooler.dense.bias', 'bert.pooler.dense.weight']", done.stderr

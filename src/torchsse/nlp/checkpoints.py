@@ -131,9 +131,7 @@ def _load(
         raise ConfigError(f"{name}: the weights are not those of its configuration: {len(lost)} lack, first {lost[0]}")
     if random_init:
         fresh = tuple(name for name, _ in model.named_parameters())
-    return Checkpoint(
-        model, tokenizer, fresh, _digest(name, model, local), _carried(name, prefix, info) if local else {}
-    )
+    return Checkpoint(model, tokenizer, fresh, _digest(name, model, local), _carried(name, prefix, info, local))
 
 
 def write_checkpoint(directory: Path, model: Any, tokenizer: Any, carried: dict[str, Tensor] | None = None) -> None:
@@ -187,10 +185,15 @@ def _transformers() -> Any:
     return transformers
 
 
-def _carried(name: str, prefix: str, info: dict[str, Any]) -> dict[str, Tensor]:
+def _carried(name: str, prefix: str, info: dict[str, Any], local: bool) -> dict[str, Tensor]:
     import safetensors
 
-    path = Path(name) / WEIGHTS
+    if local:
+        path = Path(name) / WEIGHTS
+    else:
+        from huggingface_hub import try_to_load_from_cache
+
+        path = Path(str(try_to_load_from_cache(name, WEIGHTS)))  # it was loaded just now
     unused = [str(key) for key in info.get("unexpected_keys", ()) if "pooler" in str(key)]
     if not unused or not path.is_file():
         return {}
