@@ -44,9 +44,9 @@ def test_the_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     place = checkpoint(package / "model", "BertModel")
     monkeypatch.syspath_prepend(tmp_path)
     assert installed_checkpoint() == place
-    assert encoder_of(None).shown == "the Python package made-sentences-l1 of unknown version"
+    assert encoder_of(None).shown == "Python package made-sentences-l1 of unknown version"
     monkeypatch.setattr(encoders.hashlib, "file_digest", lambda file, name: _Digest())
-    assert encoder_of(None).shown.startswith("all-MiniLM-L6-v2, from")
+    assert encoder_of(None).shown.startswith("all-MiniLM-L6-v2 (Python package")
 
 
 class _Digest:

