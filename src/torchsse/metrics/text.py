@@ -12,7 +12,15 @@ import numpy.typing as npt
 from torchsse.errors import ConfigError, DataError, MissingDependencyError
 from torchsse.metrics.stats import Difference
 
-__all__ = ["TEXT_METRICS", "TextScore", "compare_translations", "score_translations", "text_statistics"]
+__all__ = [
+    "TEXT_METRICS",
+    "TextScore",
+    "compare_statistics",
+    "compare_translations",
+    "score_statistics",
+    "score_translations",
+    "text_statistics",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -106,22 +114,43 @@ def compare_translations(
     _check(n_boot, confidence)
     if not a or not b:
         raise DataError(f"expected the translations of one or more runs in each arm, got {len(a)} and {len(b)}")
-    score = _score(metric)
-    runs = [text_statistics(run, references, metric)[0] for run in (*a, *b)]
-    if len(references) < 2:
-        raise DataError(f"expected at least two sentences to resample, got {len(references)}")
+    mine, other = ([text_statistics(run, references, metric)[0] for run in runs] for runs in (a, b))
+    return compare_statistics(mine, other, metric, n_boot=n_boot, confidence=confidence, seed=seed)
+
+
+def compare_statistics(
+    a: Sequence[Floats],
+    b: Sequence[Floats],
+    metric: str = "bleu",
+    *,
+    n_boot: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Difference:
+    """`compare_translations` of runs whose `text_statistics` were kept."""
+    _check(n_boot, confidence)
+    score, runs = _score(metric), (*a, *b)
+    if not len(a) or not len(b) or len({run.shape for run in runs}) > 1:
+        raise DataError("expected statistics of the same sentences, of one or more runs in each arm")
+    if len(runs[0]) < 2:
+        raise DataError(f"expected at least two sentences to resample, got {len(runs[0])}")
 
     def difference(weights: Floats) -> Floats:
         scores = [score(weights @ run) for run in runs]
         mean: Floats = np.mean(scores[: len(a)], axis=0) - np.mean(scores[len(a) :], axis=0)
         return mean
 
-    observed = float(difference(np.ones((1, len(references))))[0])
-    resampled = np.concatenate([difference(counts) for counts in _draws(len(references), n_boot, seed)])
+    observed = float(difference(np.ones((1, len(runs[0]))))[0])
+    resampled = np.concatenate([difference(counts) for counts in _draws(len(runs[0]), n_boot, seed)])
     low, high = _ends(resampled, confidence)
     below, above = int((resampled <= 0).sum()), int((resampled >= 0).sum())
     p_value = min(1.0, 2 * (min(below, above) + 1) / (n_boot + 1))
-    return Difference(observed, low, high, p_value, len(references))
+    return Difference(observed, low, high, p_value, len(runs[0]))
+
+
+def score_statistics(statistics: Floats, metric: str = "bleu") -> float:
+    """The corpus score of kept `text_statistics`."""
+    return float(_score(metric)(statistics.sum(axis=0, keepdims=True))[0])
 
 
 def text_statistics(

@@ -22,6 +22,7 @@ from torchsse.errors import ConfigError, CorruptFileError, MissingDependencyErro
 __all__ = [
     "Checkpoint",
     "check_length",
+    "directory_digest",
     "load_classifier",
     "load_masked_lm",
     "transformers_quietly",
@@ -130,9 +131,7 @@ def _load(
         raise ConfigError(f"{name}: the weights are not those of its configuration: {len(lost)} lack, first {lost[0]}")
     if random_init:
         fresh = tuple(name for name, _ in model.named_parameters())
-    return Checkpoint(
-        model, tokenizer, fresh, _digest(name, model, local), _carried(name, prefix, info) if local else {}
-    )
+    return Checkpoint(model, tokenizer, fresh, _digest(name, model, local), _carried(name, prefix, info, local))
 
 
 def write_checkpoint(directory: Path, model: Any, tokenizer: Any, carried: dict[str, Tensor] | None = None) -> None:
@@ -186,10 +185,15 @@ def _transformers() -> Any:
     return transformers
 
 
-def _carried(name: str, prefix: str, info: dict[str, Any]) -> dict[str, Tensor]:
+def _carried(name: str, prefix: str, info: dict[str, Any], local: bool) -> dict[str, Tensor]:
     import safetensors
 
-    path = Path(name) / WEIGHTS
+    if local:
+        path = Path(name) / WEIGHTS
+    else:
+        from huggingface_hub import try_to_load_from_cache
+
+        path = Path(str(try_to_load_from_cache(name, WEIGHTS)))  # it was loaded just now
     unused = [str(key) for key in info.get("unexpected_keys", ()) if "pooler" in str(key)]
     if not unused or not path.is_file():
         return {}
@@ -198,16 +202,20 @@ def _carried(name: str, prefix: str, info: dict[str, Any]) -> dict[str, Tensor]:
         return {key if key.startswith(prefix) else prefix + key: file.get_tensor(key) for key in unused if key in there}
 
 
-def _digest(name: str, model: Any, local: bool) -> str:
+def directory_digest(directory: str | os.PathLike[str]) -> str:
+    """sha256 over configuration and weights of a local checkpoint: what `Checkpoint.digest` is for it."""
     digest = hashlib.sha256()
-    if local:
-        files = sorted(p for p in Path(name).iterdir() if p.name == "config.json" or p.suffix == ".safetensors")
-        for file in files:
-            if not file.name.startswith("."):
-                digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    else:
-        digest.update(json.dumps([name, getattr(model.config, "_commit_hash", None)]).encode())
+    files = sorted(p for p in Path(directory).iterdir() if p.name == "config.json" or p.suffix == ".safetensors")
+    for file in files:
+        if not file.name.startswith("."):
+            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _digest(name: str, model: Any, local: bool) -> str:
+    if local:
+        return directory_digest(name)
+    return hashlib.sha256(json.dumps([name, getattr(model.config, "_commit_hash", None)]).encode()).hexdigest()
 
 
 def _first(error: BaseException) -> str:

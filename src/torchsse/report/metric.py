@@ -26,7 +26,9 @@ def label(metric: str) -> str:
     """
     sampled = "sampled " if metric.startswith("sampled_") else ""
     name, at, k = metric.removeprefix("sampled_").partition("@")
-    return f"{sampled}{name.upper() if name in ('rmse', 'mae', 'ndcg', 'map', 'mrr', 'hr') else name}{at}{k}"
+    name = name.replace("_", " ")
+    known = name in ("rmse", "mae", "ndcg", "map", "mrr", "hr", "bleu", "auc", "f1")
+    return f"{sampled}{name.upper() if known else 'chrF' if name == 'chrf' else name}{at}{k}"
 
 
 def primary(records: list[Record]) -> list[Record]:
