@@ -192,6 +192,12 @@ def test_finished_arms_of_a_block_are_not_run_again(finished: Path, data: Path, 
         for each in (tmp_path, finished)
     ]
     assert means[0] == means[1]
+    held = finished_units(changed, place)
+    lines = (place / "journal.jsonl").read_text().splitlines()
+    again = [json.loads(line) for line in lines if '"kind": "final"' in line]
+    older = [json.dumps({name: value for name, value in each.items() if name != "number"}) for each in again]
+    (place / "journal.jsonl").write_text("\n".join([*lines, *older]) + "\n")
+    assert finished_units(changed, place) == held >= 3, "a fit that was made again is one fit"
     with open(place / "journal.jsonl", "a") as journal:
         journal.write(json.dumps({"kind": "arms", "config": declarations(few.arms)}) + "\n")
     assert not is_finished(whole, data, place), "other arms were begun since"

@@ -119,8 +119,11 @@ def finished_units(block: Block, place: Path) -> int:
     if held is None:
         return 0
     found = counting(held[0].get(ARMS, {}), held[1], declarations(block.arms))
-    units = {(r["kind"], *(() if r["kind"] == "model" else (r["arm"], r.get("number"), r.get("seed")))) for r in found}
-    return min(block.fits, len(units))
+    # trials by number, final fits by seed, one model
+    place_of = {"trial": "number", "final": "seed"}
+    units = {(r["arm"], r["kind"], r[place_of[r["kind"]]]) for r in found if r["kind"] in place_of}
+    saved = any(r["kind"] == "model" for r in found)
+    return min(block.fits, len(units) + saved)
 
 
 def _config(block: Block, root: Path) -> dict[str, Any]:
