@@ -95,9 +95,8 @@ def test_a_killed_study_equals_an_uninterrupted_one(
     command = [sys.executable, tune_case.__file__, str(out), "0.05"]
     with subprocess.Popen(command) as process:
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and done(out) < trials:
+        while time.monotonic() < deadline and not (done(out) >= trials and states(out)[-1] == "RUNNING"):
             time.sleep(0.02)
-        time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
         process.wait(60)
     assert trials <= done(out) < 16, "killed too late to test anything"
