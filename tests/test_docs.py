@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,3 +44,52 @@ def test_control_a_broken_example_fails() -> None:
     with pytest.raises(ZeroDivisionError):
         run("page", "```python\n1 / 0\n```")
     assert run("page", "<!-- not run: on purpose -->\n```python\n1 / 0\n```") == 0
+
+
+CONSOLE = re.compile(r"```(?:console|sh)?\n(?P<code>.*?)```", re.DOTALL)
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of every `torchsse` line outside of Python blocks, continued lines as one."""
+    lines = [line for found in CONSOLE.finditer(text) for line in found["code"].replace("\\\n", " ").splitlines()]
+    calls = [re.sub(r".*\| *(?=torchsse )", "", line) for line in lines]
+    return [shlex.split(line, comments=True)[1:] for line in calls if line.startswith("torchsse ")]
+
+
+def parse(words: list[str]) -> str | None:
+    """What the command line has against these words, files that are not there aside."""
+    import typer
+
+    from torchsse.cli import app
+
+    command: Any = typer.main.get_command(app)
+    given = list(words)
+    while hasattr(command, "commands"):
+        if not given or given[0] not in command.commands:
+            return f"no command {' '.join(words)}"
+        command = command.commands[given.pop(0)]
+    try:
+        command.make_context("torchsse", given)
+    except Exception as error:
+        absent = "does not exist" in str(error)
+        return None if absent else f"{type(error).__name__}: {error}"
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_command_lines_parse(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("typer")
+    monkeypatch.delenv("TORCHSSE_DATA", raising=False)
+    wrong = {" ".join(words): parse(words) for words in commands(page.read_text()) if parse(words)}
+    assert not wrong
+
+
+def test_control_a_wrong_command_line_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("typer")
+    monkeypatch.delenv("TORCHSSE_DATA", raising=False)
+    page = (
+        "```console\ntorchsse nonsense\ntorchsse bench --nonsense 3\necho x | torchsse reproduce table2  # no data\n```"
+    )
+    assert len(commands(page)) == 3
+    assert all(parse(words) for words in commands(page))
+    assert parse(["bench", "--rounds", "3"]) is None
