@@ -44,7 +44,8 @@ def markdown_of_chain(parts: list[Part], plot: Path | None) -> str:
         lines += [part.text, "\n".join(f"- {item}" for item in part.items)]
         if part.rows:
             heads = "| " + " | ".join(part.heads) + " |"
-            rule = "| --- |" + " ---: |" * (len(part.heads) - 1)
+            sides = ["---:" if _numeric(column) else "---" for column in zip(*part.rows, strict=True)]
+            rule = "| " + " | ".join(sides) + " |"
             lines.append("\n".join([heads, rule, *("| " + " | ".join(row) + " |" for row in part.rows)]))
         if part is parts[0] and plot is not None:
             lines.append(f"![differences]({plot.name})")
@@ -67,3 +68,7 @@ def html_of_chain(parts: list[Part], plot: Path | None) -> str:
             image = base64.b64encode(plot.read_bytes()).decode()
             body.append(f'<img alt="differences" src="data:image/png;base64,{image}">')
     return html.page(parts[0].title, "\n".join(body))
+
+
+def _numeric(column: tuple[str, ...]) -> bool:
+    return all(not cell or cell[0] in "0123456789+<\N{MINUS SIGN}" for cell in column)

@@ -47,7 +47,11 @@ def parts_of(document: dict[str, Any]) -> list[Part]:
         f"over all comparisons of a metric (p < 0.05): {BETTER} better, {WORSE} worse.",
         [f"{arm}: {what}" for arm, what in about["arms"].items()],
     )
-    differs = [*about["differs"], *(f"{b['title']}: {b['differs']}" for b in document["blocks"] if b["differs"])]
+    alike: dict[str, list[str]] = {}
+    for block in document["blocks"]:
+        if block["differs"]:
+            alike.setdefault(block["differs"], []).append(block["title"])
+    differs = [*about["differs"], *(f"{', '.join(titles)}: {differs}." for differs, titles in alike.items())]
     metrics = list(dict.fromkeys(record["metric"] for record in document["results"]))
     left = [f"Not measured yet: {', '.join(document['unfinished'])}."] if document["unfinished"] else []
     return [
@@ -123,8 +127,8 @@ def _origin(origin: dict[str, Any]) -> list[str]:
     threads = sorted({str(each["threads"]) for each in origin["sessions"]})
     devices = sorted({str(each["device"]) for each in origin["sessions"]})
     lines.append(f"{', '.join(versions)}; trained on {', '.join(devices)}, threads: {', '.join(threads)}")
-    lines.append(f"{len(origin['sessions'])} sessions, commits {', '.join(c[:12] for c in origin['commits'])}, "
-                 f"{origin['fit_seconds']:,.0f} s of work")  # fmt: skip
+    commits = ", ".join(commit[:12] for commit in origin["commits"])
+    lines.append(f"sessions: {len(origin['sessions'])}; commits: {commits}; {origin['fit_seconds']:,.0f} s of work")
     return lines
 
 

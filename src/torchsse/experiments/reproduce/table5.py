@@ -61,7 +61,7 @@ def table5(root: Path, size: str, wanted: Budget, device: str) -> Chain:
                 )
                 for test in tests
             ]  # fmt: skip
-    sampled = "" if plan.sample is None else f"{plan.sample} sentences of it, drawn with seed {SUBSAMPLE_SEED}"
+    sampled = "" if plan.sample is None else f"{plan.sample} sentences, drawn with seed {SUBSAMPLE_SEED}"
     blocks = [
         ChainBlock(test, _title(test), test, sampled)
         if test in _NEWS
@@ -92,7 +92,7 @@ def table5(root: Path, size: str, wanted: Budget, device: str) -> Chain:
         paper=TABLE5,
         models={"none": "Transformer", "sse-se": "SSE-SE + Transformer"},
         measured=f"BLEU and chrF by sacrebleu, beam search with {plan.beams} beams.",
-        differs=(*plan.differs, *_DIFFERS),
+        differs=(*plan.differs, _model(settings, plan.beams), *_DIFFERS),
         packages=("transformers", "tokenizers", "sacrebleu"),
     )
 
@@ -142,6 +142,16 @@ _SENTENCES = dict(zip(_NEWS, (2051, 2525, 2489, 3003, 3003, 3000, 3003, 2169, 29
 def _newstest(year: int) -> str:
     """As the file of test sets calls it."""
     return "news-test2008" if year == 2008 else f"newstest{year}"
+
+
+def _model(settings: TranslationSettings, beams: int) -> str:
+    layers, width = f"{settings.layers} + {settings.layers} layers", settings.width
+    model = f"Transformer of {layers}, width {width}" + (", in place of 6 + 6, 512" if width != 512 else "")
+    steps = f" or {settings.max_steps:,} updates" if settings.max_steps is not None else ""
+    return (
+        f"{model}; {settings.epochs} epochs{steps} of {settings.batch_tokens:,} tokens a batch; the average of "
+        f"{settings.average} snapshots; {beams} beams."
+    )
 
 
 def _title(test: str) -> str:
