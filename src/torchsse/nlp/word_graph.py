@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from torchsse.errors import ConfigError
+from torchsse.data.digest import digest
+from torchsse.errors import ConfigError, DataError
 from torchsse.graph import Graph
 from torchsse.integrations.hf.vocabulary import fit_graph, idle_ids, vocabulary_size
 from torchsse.integrations.words import coverage, neighbour_graph, wordnet_graph
@@ -72,14 +73,14 @@ class WordGraph:
         """
         rho = "inf" if math.isinf(self.rho) else float(self.rho)
         if isinstance(self.source, Graph):
-            return {"source": "graph", "sha256": digest(self.source), "rho": rho}
+            return {"source": "graph", "sha256": graph_digest(self.source), "rho": rho}
         if self.source == WORDNET:
             return {"source": WORDNET, "sha256": _wordnet_digest(find_wordnet(self.wordnet)), "rho": rho}
         if self.source == NEAREST:  # of the checkpoint, whose digest every run notes
             return {"source": NEAREST, "neighbours": self.neighbours or NEIGHBOURS, "rho": rho}
         path = Path(self.source)
         if path.is_dir():
-            return {"source": "graph", "sha256": digest(Graph.load(path)), "rho": rho}
+            return {"source": "graph", "sha256": graph_digest(Graph.load(path)), "rho": rho}
         return {"source": "edges", "sha256": _sha256(path), "rho": rho}
 
     def build(self, tokenizer: Any, rows: int, model: Any = None) -> Graph:
@@ -142,11 +143,16 @@ def lay(
     covered = coverage(built, tokenizer)
     if observer is not None:
         observer.say(f"graph: {covered}")
-    facts = {**graph.origin(), "graph_sha256": digest(built), "words_linked": covered.linked, "edges": covered.edges}
+    facts = {
+        **graph.origin(),
+        "graph_sha256": graph_digest(built),
+        "words_linked": covered.linked,
+        "edges": covered.edges,
+    }
     return Laid({"graph": built, "rho": graph.rho}, {"graph": facts})
 
 
-def digest(graph: Graph) -> str:
+def graph_digest(graph: Graph) -> str:
     """sha256 of nodes, edges and weights, whatever the width of the integers."""
     found = hashlib.sha256(f"{graph.num_nodes} {graph.directed}".encode())
     for array in (graph.indptr, graph.indices):
@@ -167,6 +173,9 @@ def _wordnet_digest(folder: Path) -> str:
 
 
 def _sha256(path: Path) -> str:
-    from torchsse.data.text import load_bytes
-
-    return hashlib.sha256(load_bytes(path)).hexdigest()
+    try:
+        return digest(path)
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: expected {WORDNET}, {NEAREST} or a file with a graph; there is no such file"
+        ) from None
