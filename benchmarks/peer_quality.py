@@ -80,10 +80,10 @@ def main() -> None:
         settings["validation_fraction"],
         settings["seed"],
         settings["trials"],
-        options.threads,
+        options.num_threads,
     )
     peer = [
-        part.per_user(peer_lists(train, part.users, settings["factors"], words, seed, options.threads), METRICS)
+        part.per_user(peer_lists(train, part.users, settings["factors"], words, seed, options.num_threads), METRICS)
         for seed in records[0]["seeds"]
     ]
     result: dict[str, Any] = {

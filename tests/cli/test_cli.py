@@ -123,6 +123,28 @@ def test_compare_takes_columns_by_position(files: Path, tmp_path: Path) -> None:
         (["compare", "{}/likes.csv", "--num-negatives", "0"], "num_negatives must be at least 1"),
         (["compare", "{}/ratings.csv", "--arms", "none,magic"], "unknown arm 'magic'"),
         (["compare", "{}/ratings.csv", "--model", "als"], "--model als: these data are explicit"),
+        (
+            ["compare", "{}/likes.csv", "--model", "als", "--tune-learning-rate"],
+            "--tune-learning-rate: als has no such",
+        ),
+        (
+            ["compare", "{}/likes.csv", "--model", "als", "--learning-rate", "0.1", "--num-negatives", "2"],
+            "--learning-rate, --num-negatives: als has no such setting",
+        ),
+        (["compare", "{}/likes.csv", "--model", "als", "--biases"], "--biases: als has no such setting"),
+        (
+            ["compare", "{}/ratings.csv", "--model", "marginalized", "--learning-rate", "0.1"],
+            "--learning-rate: marginalized has no such setting",
+        ),
+        (
+            ["compare", "{}/ratings.csv", "--model", "marginalized", "--tune-learning-rate"],
+            "--tune-learning-rate: marginalized has no such setting",
+        ),
+        (
+            ["compare", "{}/likes.csv", "--model", "sqlrank", "--hard-negatives"],
+            "--hard-negatives: sqlrank has no such setting",
+        ),
+        (["compare", "{}/ratings.csv", "--model", "mf", "--num-negatives", "2"], "--num-negatives"),
         (["compare", "{}/likes.csv", "--model", "als", "--arms", "dropout"], "'dropout' does not exist for this model"),
         (["compare", "{}/ratings.csv", "--arms", "sse-graph"], "--item-graph"),
         (["compare", "{}/ratings.csv", "--trials", "0"], "trials must be at least 1, got 0"),

@@ -13,9 +13,12 @@ from torchsse.cli import app
 
 pytest.importorskip("transformers")
 sys.path.insert(0, str(Path(__file__).parent.parent / "nlp"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "integrations" / "words"))
+import small_wordnet
 from tiny_text import checkpoint, documents
 
 THREADS = ["--num-threads", "1"]
+GIVEN = ["{encoder}", "{text}"]
 
 
 def run(*arguments: object, stdin: str | None = None) -> Result:
@@ -71,6 +74,23 @@ def test_the_chain(files: Path, tmp_path: Path) -> None:
     assert json.loads(told.stdout)["label"] == "0"
 
 
+def test_a_graph_of_words(files: Path, tmp_path: Path) -> None:
+    small = ["--max-length", 16, "--batch-size", 16, *THREADS]
+    law = ["--graph", "wordnet", "--wordnet", small_wordnet.write(tmp_path / "dict"), "--rho", "inf"]
+    done = run("pretrain", files / "encoder", files / "text.txt", "--steps", 2, *small, *law, "--out", tmp_path / "a")
+    assert done.exit_code == 0, done.stderr
+    assert "graph: 32 pieces, 26 whole words, 2 of them linked" in done.stderr
+    report = json.loads((tmp_path / "a" / "torchsse.json").read_text())
+    assert report["graph"]["source"] == "wordnet"
+    assert report["config"]["graph"]["rho"] == "inf"
+    law = ["--graph", "nearest", "--neighbours", 3, "--rho", 20]
+    done = run(
+        "classify", "train", tmp_path / "a", files / "train.tsv", *small, "--epochs", 1, *law, "--out", tmp_path / "b"
+    )
+    assert done.exit_code == 0, done.stderr
+    assert "26 of them linked (100%)" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -86,6 +106,25 @@ def test_the_chain(files: Path, tmp_path: Path) -> None:
         (["classify", "train", "{encoder}", "{train}", "--label-column", "mark", "--out", "{out}"], "no label column"),
         (["classify", "evaluate", "{encoder}", "{train}"], "expected a trained classifier"),
         (["classify", "predict", "{none}"], "there is no such directory"),
+        (["pretrain", "{encoder}", "{text}", "--graph", "nearest", "--out", "{out}"], "--graph needs --rho"),
+        (["pretrain", "{encoder}", "{text}", "--rho", "2", "--out", "{out}"], "--rho belongs to a graph"),
+        (["classify", "train", "{encoder}", "{train}", "--neighbours", "2", "--out", "{out}"], "there is no --graph"),
+        (
+            ["classify", "train", "{encoder}", "{train}", "--graph", "{none}", "--rho", "2", "--out", "{out}"],
+            "there is no such file",
+        ),
+        (
+            ["pretrain", *GIVEN, "--graph", "nearest", "--rho", "2", "--wordnet", "{here}", "--out", "{out}"],
+            "--wordnet belongs to --graph wordnet",
+        ),
+        (
+            ["pretrain", *GIVEN, "--graph", "wordnet", "--rho", "0", "--wordnet", "{here}", "--out", "{out}"],
+            "expected rho of a graph",
+        ),
+        (
+            ["pretrain", *GIVEN, "--graph", "wordnet", "--rho", "2", "--wordnet", "{here}", "--out", "{out}"],
+            "found no WordNet database",
+        ),
     ],
 )
 def test_one_line_for_what_a_user_can_cause(files: Path, tmp_path: Path, words: list[str], told: str) -> None:

@@ -129,6 +129,8 @@ def test_a_finished_run_is_not_repeated_and_not_overwritten(folder: Path, model:
         (["train", "{}/all.tsv", "--patience", "2", "--out", "m"], "--patience needs --dev"),
         (["train", "{}/all.tsv", "--device", "tpu9", "--out", "m"], "device"),
         (["train", "{}/all.tsv", "--out", "{}"], "is not empty"),
+        (["train", "{}/all.tsv", "--graph", "nearest", "--rho", "2", "--out", "m"], "starts from random ones"),
+        (["train", "{}/all.tsv", "--graph", "{}/test.en", "--rho", "2", "--p0", "0", "--out", "m"], "changes nothing"),
         (["evaluate", "{}", "{}/test.tsv"], "config.json"),
         (["run", "nowhere"], "config.json"),
     ],

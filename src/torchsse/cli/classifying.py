@@ -12,6 +12,7 @@ import typer
 
 from torchsse.cli import language
 from torchsse.cli import options as o
+from torchsse.cli import word_graph as w
 from torchsse.cli.language import DATA, RESUME, SSE, TRAINING, origin, set_threads
 from torchsse.cli.steps import step_progress
 
@@ -52,6 +53,10 @@ def train(
     header: Header = None,
     p0: Annotated[float, typer.Option(help="SSE probability of words; 0: none.", rich_help_panel=SSE)] = 0.01,
     p0_label: Annotated[float, typer.Option(help="SSE probability of classes; 0: none.", rich_help_panel=SSE)] = 0.0,
+    graph: w.GraphOption = None,
+    rho: w.Rho = None,
+    wordnet: w.WordNet = None,
+    neighbours: w.Neighbours = None,
     epochs: Annotated[int, typer.Option(help="Passes over TRAIN.", rich_help_panel=TRAINING)] = 3,
     max_length: Annotated[int, typer.Option(help="Tokens at which texts are cut.", rich_help_panel=TRAINING)] = 128,
     batch_size: Annotated[int, typer.Option(help="Texts of a step.", rich_help_panel=TRAINING)] = 32,
@@ -82,6 +87,7 @@ def train(
     from torchsse.nlp.classification_training import ClassifySettings, train_classifier
     from torchsse.nlp.texts import read_labelled
 
+    laid = w.word_graph(graph, rho, wordnet, neighbours)
     runs = [
         ClassifySettings(
             p0_input=p0, p0_label=p0_label, max_length=max_length, batch_size=batch_size, epochs=epochs,
@@ -101,7 +107,7 @@ def train(
                 watch.say(f"seed {settings.seed}")
             report = train_classifier(
                 checkpoint, texts, folder, settings, validation=watched, device=device, observer=watch,
-                restart=restart, save_every=save_every, provenance=origin(device),
+                restart=restart, save_every=save_every, provenance=origin(device), graph=laid,
             ).report  # fmt: skip
         losses = [entry["loss"] for entry in report["history"] if "loss" in entry]
         found = [entry["validation"]["accuracy"] for entry in report["history"] if "validation" in entry]

@@ -122,6 +122,8 @@ def compare(
     from torchsse.errors import ConfigError
     from torchsse.experiments.arms import check_arm_names, select_arms
     from torchsse.experiments.loading import load_compare_data
+    from torchsse.experiments.ranking import RankingTask
+    from torchsse.experiments.rating import RatingTask
     from torchsse.experiments.settings import settings_for
     from torchsse.experiments.task import task_of
 
@@ -145,6 +147,13 @@ def compare(
     names = [name.strip() for name in arms.split(",")] if arms is not None else None
     # what both kinds of feedback would refuse shows before anything is read
     draft = settings_for("implicit", **given)
+    if model is not None:
+        asked = [
+            name
+            for name, value in (*given.items(), ("tune_learning_rate", tune_learning_rate or None))
+            if value is not None
+        ]
+        {**RatingTask.kinds, **RankingTask.kinds}[model.value].refuse(asked)
     check_arm_names(names, graph=user_graph is not None or item_graph is not None)
     data = load_compare_data(
         ratings,

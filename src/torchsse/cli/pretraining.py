@@ -9,6 +9,7 @@ import typer
 
 from torchsse.cli import language
 from torchsse.cli import options as o
+from torchsse.cli import word_graph as w
 from torchsse.cli.language import RESUME, SSE, TRAINING, origin, set_threads
 from torchsse.cli.steps import step_progress
 
@@ -46,6 +47,10 @@ def pretrain(
     p0_label: Annotated[
         float, typer.Option(help="SSE probability of words to tell; 0: none.", rich_help_panel=SSE)
     ] = 0.015,
+    graph: w.GraphOption = None,
+    rho: w.Rho = None,
+    wordnet: w.WordNet = None,
+    neighbours: w.Neighbours = None,
     epochs: Annotated[float, typer.Option(help="Passes over the text.", rich_help_panel=TRAINING)] = 1.0,
     steps: Annotated[
         int | None, typer.Option(help="Steps, in the place of --epochs.", rich_help_panel=TRAINING)
@@ -79,6 +84,8 @@ def pretrain(
     torchsse pretrain bert-base-uncased reviews.txt.gz --out with
     torchsse pretrain bert-base-uncased reviews.txt.gz --exclude test.tsv \\
       --p0-input 0 --p0-label 0 --out without
+    torchsse pretrain bert-base-uncased reviews.txt.gz --out graph \\
+      --graph wordnet --rho 1000
     """
     from torchsse.nlp.pretraining import PretrainSettings
     from torchsse.nlp.pretraining import pretrain as run
@@ -90,6 +97,7 @@ def pretrain(
         mask_rate=mask_rate, held_out=held_out, seed=seed, precision=precision, random_init=random_init,
         gradient_checkpointing=gradient_checkpointing,
     )  # fmt: skip
+    laid = w.word_graph(graph, rho, wordnet, neighbours)
     set_threads(num_threads)
     context.find_root().obj = RESUME
     with step_progress() as watch:
@@ -98,7 +106,7 @@ def pretrain(
         watch.say(f"text: {corpus.read:,} documents{left}")
         done = run(
             checkpoint, corpus.documents, out, settings, device=device, observer=watch, restart=restart,
-            save_every=save_every, provenance=origin(device),
+            save_every=save_every, provenance=origin(device), graph=laid,
         ).report  # fmt: skip
     losses = [entry["loss"] for entry in done["history"] if "loss" in entry]
     measured = ""

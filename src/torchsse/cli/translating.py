@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from torchsse.cli import language
+from torchsse.cli import word_graph as w
 from torchsse.cli.language import DATA, SSE, TRAINING, origin, set_threads
 from torchsse.cli.options import MODEL
 from torchsse.cli.progress import duration
@@ -90,6 +91,10 @@ def train(
     p0_labels: Annotated[
         float, typer.Option(help="Of the words that the loss compares with.", rich_help_panel=SSE)
     ] = 0.0,
+    graph: w.GraphOption = None,
+    rho: w.Rho = None,
+    wordnet: w.WordNet = None,
+    neighbours: w.Neighbours = None,
     size: Annotated[
         SizeName,
         typer.Option(help="tiny: 2+2 layers of width 128; small: 3+3 of 256; base: 6+6 of 512.", rich_help_panel=MODEL),
@@ -141,6 +146,7 @@ def train(
 
     if patience is not None and not dev:
         raise ConfigError("--patience needs --dev")
+    laid = w.word_graph(graph, rho, wordnet, neighbours)
     settings = TranslationSettings.of(
         size.value, vocabulary=vocabulary, layers=layers, width=width, heads=heads, inner=inner, dropout=dropout,
         label_smoothing=label_smoothing, epochs=epochs, max_steps=max_steps, batch_tokens=batch_tokens,
@@ -165,7 +171,15 @@ def train(
     facts = {"overlap_dropped": dropped, "provenance": origin(device)}
     with step_progress() as observer:
         record = train_translation(
-            corpus, out, settings, dev=dev_pairs, device=device, observer=observer, restart=restart, facts=facts
+            corpus,
+            out,
+            settings,
+            dev=dev_pairs,
+            device=device,
+            observer=observer,
+            restart=restart,
+            facts=facts,
+            graph=laid,
         )
     measured = f", dev loss {record['dev_loss']:.3f}" if "dev_loss" in record else ""
     typer.echo(

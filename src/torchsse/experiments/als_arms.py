@@ -20,11 +20,16 @@ def als_arms(
     Args:
         user_graph: whether users have a graph.
         item_graph: whether items have one.
-        tune_learning_rate: there is none; it changes nothing.
+        tune_learning_rate: there is none.
+
+    Raises:
+        ConfigError: a learning rate to search.
 
     >>> [arm.name for arm in als_arms(item_graph=True)]
     ['none', 'sse-se', 'sse-graph', 'sse-cooccurrence']
     """
+    if tune_learning_rate:
+        ALS.refuse(["tune_learning_rate"])
     p0 = (Range(0.005, 0.5, log=True), 0.05)
     return Settings(
         {

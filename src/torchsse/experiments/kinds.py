@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from torchsse.errors import ConfigError
 
 if TYPE_CHECKING:
     from torchsse.experiments.settings import CompareSettings
@@ -42,6 +44,7 @@ class ModelKind:
         trained: the column of its `history_` that training improves; None for one that is fitted in one go.
         epochs: the most it may take, if less than the settings say.
         patience: the same for the epochs without a better value on validation.
+        without: settings of a comparison that it has no use for.
     """
 
     name: str
@@ -49,6 +52,16 @@ class ModelKind:
     trained: str | None
     epochs: int | None = None
     patience: int | None = None
+    without: tuple[str, ...] = ()
+
+    def refuse(self, given: Iterable[str]) -> None:
+        """Raise `ConfigError` if one of the settings that were given is one it has no use for.
+
+        >>> ALS.refuse(["factors", "seeds"])
+        """
+        useless = [f"--{name.replace('_', '-')}" for name in given if name in self.without]
+        if useless:
+            raise ConfigError(f"{', '.join(useless)}: {self.name} has no such setting; leave it out")
 
     def limits(self, settings: CompareSettings) -> tuple[int, int]:
         """Epochs and patience of a trial.
@@ -141,12 +154,17 @@ def _item_knn(settings: CompareSettings, chosen: Chosen) -> Recommender:
     return ItemKNN(**words)
 
 
-MF = ModelKind("mf", _mf, "train_rmse")
-MARGINALIZED = ModelKind("marginalized", _marginalized, "objective", SWEEPS, SWEEP_PATIENCE)
+_OF_SGD = ("learning_rate", "tune_learning_rate")
+_OF_BPR = ("num_negatives", "hard_negatives")
+
+MF = ModelKind("mf", _mf, "train_rmse", without=_OF_BPR)
+MARGINALIZED = ModelKind(
+    "marginalized", _marginalized, "objective", SWEEPS, SWEEP_PATIENCE, without=(*_OF_SGD, *_OF_BPR)
+)
 GRAPH_ALS = ModelKind("graph-als", _graph_als, "objective", SWEEPS, SWEEP_PATIENCE)
 BPR_KIND = ModelKind("bpr", _bpr, "train_loss")
 HARD_BPR = ModelKind("bpr, hardest of 4 negatives", _hard_bpr, "train_loss")
-ALS = ModelKind("als", _als, "objective", SWEEPS, SWEEP_PATIENCE)
-SQLRANK = ModelKind("sqlrank", _sqlrank, "train_loss")
+ALS = ModelKind("als", _als, "objective", SWEEPS, SWEEP_PATIENCE, without=("biases", *_OF_SGD, *_OF_BPR))
+SQLRANK = ModelKind("sqlrank", _sqlrank, "train_loss", without=("biases", "learning_rate", *_OF_BPR))
 POPULARITY = ModelKind("popularity", _popularity, None)
 ITEM_KNN = ModelKind("item-knn", _item_knn, None)

@@ -18,11 +18,16 @@ def marginalized_arms(
     Args:
         user_graph: whether users have a graph.
         item_graph: whether items have one.
-        tune_learning_rate: there is none; it changes nothing.
+        tune_learning_rate: there is none.
+
+    Raises:
+        ConfigError: a learning rate to search.
 
     >>> [arm.name for arm in marginalized_arms(item_graph=True)]
     ['none', 'sse-se', 'sse-graph', 'sse-cooccurrence']
     """
+    if tune_learning_rate:
+        MARGINALIZED.refuse(["tune_learning_rate"])
     return Settings(
         {"regularization": (Range(0.03, 0.2, log=True), 0.09)},
         dropout=None,

@@ -27,6 +27,7 @@ from torchsse.nlp.steps import Observer, Stepping, pick_device, run_steps
 from torchsse.nlp.steps_state import StateFile, write_json
 from torchsse.nlp.texts import Labelled
 from torchsse.nlp.texts_tokens import Pieces, batches, encode, pad
+from torchsse.nlp.word_graph import WordGraph, lay
 
 __all__ = ["ClassifySettings", "Trained", "train_classifier"]
 
@@ -80,6 +81,7 @@ def train_classifier(
     out: str | os.PathLike[str],
     settings: ClassifySettings | None = None,
     *,
+    graph: WordGraph | None = None,
     validation: Labelled | None = None,
     device: str = "auto",
     observer: Observer | None = None,
@@ -98,6 +100,7 @@ def train_classifier(
         train: see `torchsse.nlp.texts.read_labelled`. Its labels are the classes.
         out: a new directory, or that of the same run before.
         settings: default: the paper's SSE.
+        graph: SSE-Graph on the words; classes have none. None: SSE-SE.
         validation: labelled texts to watch.
         device: "auto", "cpu", "cuda".
         observer: told how it goes.
@@ -111,6 +114,9 @@ def train_classifier(
     """
     settings = settings or ClassifySettings()
     directory, where = Path(out), pick_device(device)
+    if graph is not None and not settings.p0_input:
+        raise ConfigError("a graph of words changes nothing where p0_input is 0")
+    origin = {} if graph is None else {"graph": graph.origin()}
     classes = train.classes
     if len(classes) < 2:
         raise DataError(f"{train.source}: expected two classes or more, got only {classes[0]!r}")
@@ -122,6 +128,7 @@ def train_classifier(
         "settings": dataclasses.asdict(settings), "checkpoint": loaded.digest, "train": _digest(train),
         "validation": None if validation is None else _digest(validation),
     }  # fmt: skip
+    config |= origin
     claim(directory, KIND, config, restart)
     done = finished(directory)
     if done is not None:
@@ -129,6 +136,8 @@ def train_classifier(
     say = (lambda message: None) if observer is None else observer.say
     say("all weights start at random" if settings.random_init else f"start at random: {_modules(loaded.fresh)}")
     model, tokenizer = loaded.model.to(where), loaded.tokenizer
+    trained = None if settings.random_init else model
+    laid = lay(graph, tokenizer, model.get_input_embeddings().num_embeddings, trained, observer)
     say(f"tokenising {len(train):,} texts")
     plan = _Plan(encode(tokenizer, train.texts, settings.max_length), targets, settings, int(tokenizer.pad_token_id))
     say(f"{len(classes)} classes, {plan.steps:,} steps of {settings.batch_size}, {settings.epochs} epochs")
@@ -148,14 +157,15 @@ def train_classifier(
         if settings.p0_label > 0:
             hooks.enter_context(sse_labels(model, tokenizer, p0=settings.p0_label))
         if settings.p0_input > 0:
-            hooks.enter_context(attach_sse(model, tokenizer, p0=settings.p0_input))
+            hooks.enter_context(attach_sse(model, tokenizer, p0=settings.p0_input, **laid.law))
         history = run_steps(
             model, lambda step: plan.losses(model, where, step), plan.steps, stepping,
             state=state, observer=observer, after=after,
         )  # fmt: skip
     report = {
         "kind": KIND, "config": config, "checkpoint": os.fspath(checkpoint), "fresh": list(loaded.fresh),
-        "classes": classes, "texts": len(train), "steps": plan.steps, "provenance": provenance, "history": history,
+        "classes": classes, "texts": len(train), "steps": plan.steps, **laid.facts, "provenance": provenance,
+        "history": history,
     }  # fmt: skip
     write_checkpoint(directory, model.cpu().eval(), tokenizer)
     write_json(directory / REPORT, report)

@@ -26,6 +26,7 @@ from torchsse.nlp.pretraining_masks import Masking
 from torchsse.nlp.steps import Observer, Stepping, pick_device, run_steps
 from torchsse.nlp.steps_state import StateFile, write_json
 from torchsse.nlp.texts_tokens import Pieces, batches, cut_documents, draw_seed, pad
+from torchsse.nlp.word_graph import WordGraph, lay
 
 __all__ = ["PretrainSettings", "Pretrained", "masked_loss", "pretrain"]
 
@@ -100,6 +101,7 @@ def pretrain(
     out: str | os.PathLike[str],
     settings: PretrainSettings | None = None,
     *,
+    graph: WordGraph | None = None,
     device: str = "auto",
     observer: Observer | None = None,
     restart: bool = False,
@@ -120,6 +122,7 @@ def pretrain(
         documents: the text; see `torchsse.nlp.texts.gather`.
         out: a new directory, or that of the same run before.
         settings: default: the paper's SSE.
+        graph: SSE-Graph, on the words read and those to tell. None: SSE-SE.
         device: "auto", "cpu", "cuda".
         observer: told how it goes.
         restart: discard what an earlier run left in `out`.
@@ -133,11 +136,15 @@ def pretrain(
     settings = settings or PretrainSettings()
     directory = Path(out)
     where = pick_device(device)
+    if graph is not None and not (settings.p0_input or settings.p0_label):
+        raise ConfigError("a graph of words changes nothing where p0_input and p0_label are 0")
+    origin = {} if graph is None else {"graph": graph.origin()}
     if not 0 <= settings.held_out < len(documents):
         raise DataError(f"expected more documents than the {settings.held_out} held out, got {len(documents)}")
     loaded = load_masked_lm(checkpoint, settings.seed, settings.random_init)
     check_length(loaded, settings.max_length, checkpoint)
     config = {"settings": dataclasses.asdict(settings), "checkpoint": loaded.digest, "text": _digest(documents)}
+    config |= origin
     claim(directory, KIND, config, restart)
     done = finished(directory)
     if done is not None:
@@ -150,6 +157,8 @@ def pretrain(
             f"the checkpoint has no masked-LM head: {len(heads)} parameters of it start at random"
         )  # fmt: skip
     model, tokenizer = loaded.model.to(where), loaded.tokenizer
+    trained = None if settings.random_init else model
+    laid = lay(graph, tokenizer, model.get_input_embeddings().num_embeddings, trained, observer)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     say(f"tokenising {len(documents):,} documents")
@@ -169,9 +178,9 @@ def pretrain(
     with ExitStack() as hooks:
         hooks.enter_context(MaskedHead(model))
         # at p0 = 0 the plain loss, but divided by the positions of the whole batch: BERT itself does not do that
-        hooks.enter_context(sse_labels(model, tokenizer, p0=settings.p0_label))
+        hooks.enter_context(sse_labels(model, tokenizer, p0=settings.p0_label, **laid.law))
         if settings.p0_input > 0:
-            hooks.enter_context(attach_sse(model, tokenizer, p0=settings.p0_input))
+            hooks.enter_context(attach_sse(model, tokenizer, p0=settings.p0_input, **laid.law))
         history = run_steps(
             model, lambda step: plan.losses(model, where, step), plan.steps, stepping, state=state, observer=observer
         )
@@ -180,7 +189,8 @@ def pretrain(
     report = {
         "kind": KIND, "config": config, "checkpoint": os.fspath(checkpoint), "fresh": list(loaded.fresh),
         "carried": sorted(loaded.carried), "documents": len(documents), "pieces": len(pieces),
-        "tokens": len(pieces.ids), "steps": plan.steps, **measured, "provenance": provenance, "history": history,
+        "tokens": len(pieces.ids), "steps": plan.steps, **measured, **laid.facts,
+        "provenance": provenance, "history": history,
     }  # fmt: skip
     _write(directory, loaded, settings, report)
     state.remove()

@@ -50,21 +50,23 @@ def make_model(settings: TranslationSettings, tokenizer: Any) -> Any:
     return model
 
 
-def attach_to_translator(model: Any, p0: float, source: Encoded, target: Encoded) -> Handle:
-    """SSE-SE on the source words and the target words (section 4.3 of the paper).
+def attach_to_translator(
+    model: Any, p0: float, source: Encoded, target: Encoded, law: dict[str, Any] | None = None
+) -> Handle:
+    """SSE on the source words and the target words (section 4.3 of the paper): SSE-SE, or a `law` of graph and rho.
 
     Each side has its vocabulary: of the joint pieces those that its training text uses. A source word is replaced by
     source words, a target word by target words; rows without training examples take no part, nor special tokens.
     """
     own = _own_words(model, source), _own_words(model, target)
-    sses = [SSE(model.config.vocab_size, p0, exclude=idle) for idle in own]
+    sses = [SSE(model.config.vocab_size, p0, exclude=idle, **(law or {})) for idle in own]
     tables = {name: sses[DECODER in f".{name}"] for name in word_tables(model)}
     return attach(model, tables)
 
 
-def target_sse(model: Any, p0: float, target: Encoded) -> SSE:
+def target_sse(model: Any, p0: float, target: Encoded, law: dict[str, Any] | None = None) -> SSE:
     """SSE on the words that the loss compares with."""
-    return SSE(model.config.vocab_size, p0, exclude=_own_words(model, target))
+    return SSE(model.config.vocab_size, p0, exclude=_own_words(model, target), **(law or {}))
 
 
 def translation_loss(model: Any, batch: Batch, smoothing: float, labels: SSE | None = None) -> Tensor:

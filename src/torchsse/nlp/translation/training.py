@@ -34,6 +34,7 @@ from torchsse.nlp.translation.model import (
 )
 from torchsse.nlp.translation.settings import TranslationSettings
 from torchsse.nlp.translation.snapshots import Snapshots
+from torchsse.nlp.word_graph import NEAREST, WordGraph, lay
 
 __all__ = ["RECORD", "train_translation"]
 
@@ -53,6 +54,7 @@ def train_translation(
     *,
     dev: Corpus | None = None,
     tokenizer: Any = None,
+    graph: WordGraph | None = None,
     device: str = "auto",
     observer: Observer | None = None,
     restart: bool = False,
@@ -70,6 +72,8 @@ def train_translation(
         dev: pairs to measure the loss on at every snapshot. The model is then the average of the snapshots that end at
             the best; without, of the last.
         tokenizer: a BPE of `learn_bpe`, to be shared by several runs. Default: learnt from `corpus`.
+        graph: SSE-Graph on source and target words, each side among its own; not "nearest", for there are no trained
+            rows. None: SSE-SE.
         device: "auto", "cpu", "cuda", "cuda:1".
         observer: told how it goes.
         restart: discard what a run with other settings left in `out`.
@@ -85,7 +89,9 @@ def train_translation(
     folder, where = Path(out), pick_device(device)
     if settings.precision == "bf16" and where.type == "cpu":
         raise ConfigError("precision bf16 is for a GPU: on the CPU it is many times slower than fp32")
-    mark = _mark(settings, corpus, dev, tokenizer)
+    if graph is not None:
+        _check_graph(graph, settings)
+    mark = _mark(settings, corpus, dev, tokenizer, graph)
     done = _claim(folder, mark, restart)
     if done is not None:
         return done
@@ -104,7 +110,8 @@ def train_translation(
         f"{len(kept):,} pairs, {len(target.ids):,} target tokens, {len(tokenizer):,} pieces"
         + (f"; {len(corpus) - len(kept):,} pairs too long or too unlike left out" if len(kept) < len(corpus) else "")
     )
-    run = _Run(settings, tokenizer, source, target, dev, where)
+    laid = lay(graph, tokenizer, len(tokenizer), observer=observer)
+    run = _Run(settings, tokenizer, source, target, dev, where, laid.law)
     state = StateFile(work / "state.safetensors", mark)
     snapshots = Snapshots(work, settings.average)
     started = time.monotonic()
@@ -125,6 +132,7 @@ def train_translation(
         "history": history,
         "corpus_sha256": corpus.sha256(),
         **({"dev_loss": run.dev_loss(), "dev_sha256": dev.sha256()} if dev is not None else {}),
+        **laid.facts,
         **(facts or {}),
     }
     with transformers_quietly():
@@ -146,14 +154,15 @@ class _Run:
         target: Encoded,
         dev: Corpus | None,
         device: torch.device,
+        law: dict[str, Any],
     ) -> None:
         self.settings, self.device, self.source, self.target = settings, device, source, target
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(draw_seed(settings.seed, 0, _WEIGHTS))
             self.model = make_model(settings, tokenizer).to(device)
         if settings.p0:
-            attach_to_translator(self.model, settings.p0, source, target)
-        self.labels = target_sse(self.model, settings.p0_labels, target) if settings.p0_labels else None
+            attach_to_translator(self.model, settings.p0, source, target, law)
+        self.labels = target_sse(self.model, settings.p0_labels, target, law) if settings.p0_labels else None
         self.start = self.model.config.decoder_start_token_id
         self.pad = self.model.config.pad_token_id
         self.batches = Batches(source, target, settings.batch_tokens, settings.seed)
@@ -320,12 +329,25 @@ def _claim(folder: Path, mark: str, restart: bool) -> dict[str, Any] | None:
     return None
 
 
-def _mark(settings: TranslationSettings, corpus: Corpus, dev: Corpus | None, tokenizer: Any) -> str:
+def _check_graph(graph: WordGraph, settings: TranslationSettings) -> None:
+    if graph.source == NEAREST:
+        raise ConfigError(
+            f"the graph {NEAREST!r} links trained rows, but a translation model starts from random ones: take wordnet, "
+            "or a file"
+        )
+    if not (settings.p0 or settings.p0_labels):
+        raise ConfigError("a graph of words changes nothing where p0 and p0_labels are 0")
+
+
+def _mark(
+    settings: TranslationSettings, corpus: Corpus, dev: Corpus | None, tokenizer: Any, graph: WordGraph | None
+) -> str:
     parts = [
         SCHEMA,
         dataclasses.asdict(settings),
         corpus.sha256(),
         None if dev is None else dev.sha256(),
         None if tokenizer is None else tokenizer.backend_tokenizer.to_str(),
+        *([] if graph is None else [graph.origin()]),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
