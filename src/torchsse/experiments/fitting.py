@@ -103,8 +103,9 @@ class Fitter:
             stopping: Any = self._model(arm, searched, learn, seed, most, patience)
             self._fit(stopping, most, report, learn, validation)
             return stopping  # type: ignore[no-any-return]
-        model: Any = self._model(arm, searched, self.data.train, seed, epochs, None)
-        self._fit(model, epochs, report, self.data.train, None)
+        train: Any = self.data.train
+        model: Any = self._model(arm, searched, train, seed, epochs, None)
+        self._fit(model, epochs, report, train, None)
         fitted: Recommender = model
         return fitted
 

@@ -6,9 +6,10 @@ dropout does, so here dropout and p are searched together, and the first trial h
 
 from __future__ import annotations
 
-from torchsse.experiments.arms import Arm, GraphSource, Setting, arm_of, with_prefix
+from torchsse.experiments.arms import Arm, GraphSource, arm_of, with_prefix
 from torchsse.experiments.kinds import SASREC, SSEPT_KIND, ModelKind
 from torchsse.experiments.space import Range
+from torchsse.experiments.swap_ranges import Setting
 
 __all__ = ["deeper_arms", "sequence_arms", "strong_arms"]
 

@@ -144,7 +144,8 @@ class SequenceTask:
         return "test: what each user did last; validation: what came before it"
 
     def arms(self, settings: CompareSettings, kind: str | None = None, **known: bool) -> tuple[Arm, ...]:
-        return sequence_arms(model=self.kinds[kind or "sasrec"], **known)
+        mine = {word: known.get(word, False) for word in ("item_graph", "tune_learning_rate", "sparse")}
+        return sequence_arms(model=self.kinds[kind or "sasrec"], **mine)
 
     def part(self, data: CompareData) -> SequencePart:
         train: Any = data.train
