@@ -144,8 +144,12 @@ class SequenceTask:
         return "test: what each user did last; validation: what came before it"
 
     def arms(self, settings: CompareSettings, kind: str | None = None, **known: bool) -> tuple[Arm, ...]:
-        mine = {word: known.get(word, False) for word in ("item_graph", "tune_learning_rate", "sparse")}
-        return sequence_arms(model=self.kinds[kind or "sasrec"], **mine)
+        return sequence_arms(
+            item_graph=known.get("item_graph", False),
+            tune_learning_rate=known.get("tune_learning_rate", False),
+            sparse=known.get("sparse", False),
+            model=self.kinds[kind or "sasrec"],
+        )
 
     def part(self, data: CompareData) -> SequencePart:
         train: Any = data.train
