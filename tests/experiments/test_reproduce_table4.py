@@ -110,7 +110,8 @@ def test_declared_sizes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("table1", ["--size", "small"]), ("figure3", ["--device", "cpu"]), ("table4", ["--size", "huge"])]
+    ("name", "words"),
+    [("table1", ["--size", "small"]), ("figure3", ["--device", "cpu"]), ("table4", ["--size", "huge"])],
 )
 def test_what_has_no_sizes_refuses_them(name: str, words: list[str], data: Path) -> None:
     done = CliRunner().invoke(app, ["reproduce", name, "--data", str(data), *words])
