@@ -19,7 +19,8 @@ from torchsse.recsys.sequence.draws import UnseenItems
 from torchsse.recsys.sequence.dropout import Dropout
 from torchsse.recsys.sequence.losses import sampled_loss, softmax_loss
 from torchsse.recsys.sequence.network import SequenceNetwork
-from torchsse.recsys.sequence.swapping import Table, swap_coupled, swap_table
+from torchsse.recsys.sequence.swapping import swap_coupled, swap_table
+from torchsse.recsys.swap_table import SwapTable
 from torchsse.transition import Law
 
 __all__ = ["SequenceTrainer", "TrainWords"]
@@ -91,9 +92,9 @@ class SequenceTrainer:
             self._draws = UnseenItems(indptr, items, network.num_items, self.device)
         self._users = users
         self._input, self._output, self._certain = (
-            None if item_law is None else Table(item_law, p0) for p0 in (words.p0_input, words.p0_output, 1.0)
+            None if item_law is None else SwapTable(item_law, p0) for p0 in (words.p0_input, words.p0_output, 1.0)
         )
-        self._user = None if user_law is None else Table(user_law, words.p0_user)
+        self._user = None if user_law is None else SwapTable(user_law, words.p0_user)
         tables = [p for name, p in network.named_parameters() if "embedding" in name]
         others = [p for name, p in network.named_parameters() if "embedding" not in name]
         groups: list[dict[str, Any]] = [
