@@ -62,6 +62,15 @@ def make_data(root: Path, *, seed: int = 0) -> Path:
     for name, part in (("train", train), ("test", test)):
         lines = [f"USER_{u} LOC_{i} {float(r)}" for u, i, r in part]
         _write(root / f"implicit/foursquare_librec_{name}Data.txt.gz", lines)
+    # histories: films by numbers of their own, a walk through the clusters' films, each once
+    told = {u: [i for v, i, _ in rows if v == u] for u in range(60)}
+    _write(root / "sasrec/ml-1m.txt.gz", [f"{u + 1} {40 - i}" for u, items in told.items() for i in items])
+    _write(root / "sasrec/ml-1m_item_map.txt.gz", [f"{i} {41 - i}" for i in range(1, 41)])
+    _write(root / "sasrec/Video.txt.gz", [f"{u + 1} {i + 1}" for u, items in told.items() for i in items])
+    for name in ("Beauty", "Sports_and_Outdoors"):
+        lines = [f"{u + 1} {' '.join(str(i + 1) for i in items)}" for u, items in told.items()]
+        _write(root / f"sasrec/s3rec_{name}.txt.gz", lines)
+
     thirds = (("train", train[: held * 2]), ("valid", train[held * 2 :]), ("test", test))
     for name, part in thirds:
         lists = {u: [str(i) for v, i, _ in part if v == u] for u in sorted({u for u, _, _ in part})}

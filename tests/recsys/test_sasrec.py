@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -82,6 +83,44 @@ def test_each_swap_is_made_and_counts(parts) -> None:
     assert not same(user.fit(parts.train), other.fit(parts.train))
 
 
+def test_fits_on_two_threads_share_no_draw(parts) -> None:
+    """What a comparison does with several jobs: each ends as it does alone."""
+
+    def fit(seed: int, found: dict[int, SASRec]) -> None:
+        found[seed] = SASRec(**{**SMALL, "epochs": 6}, dropout=0.3, p0_input=0.2, p0_output=0.2, seed=seed).fit(
+            parts.train, parts.validation
+        )
+
+    alone: dict[int, SASRec] = {}
+    together: dict[int, SASRec] = {}
+    for seed in range(3):
+        fit(seed, alone)
+    threads = [threading.Thread(target=fit, args=(seed, together)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(same(alone[seed], together[seed]) for seed in range(3))
+    assert not same(alone[0], alone[1])
+
+
+def test_it_explains_itself_along_a_graph(parts) -> None:
+    ids = parts.train.item_ids.ids
+    ring = (ids, np.roll(ids, 1))
+    user = parts.train.user_ids.ids[0]
+    for words in ({"p0_input": 0.2}, {"p0_output": 0.2}):
+        model = SASRec(**SMALL, **words, item_graph=ring, rho_item=100).fit(parts.train)
+        history = set(ids[parts.train.of(0)].tolist())
+        near = next(i for i, other in zip(ids.tolist(), np.roll(ids, 1).tolist()) if other in history)
+        (why,) = model.explain(user, [near])
+        assert why.kind == "graph"
+        assert {tie.item for tie in why.ties} <= history
+        assert why.ties
+    # the graph had no part in a fit without swaps
+    plain = SASRec(**SMALL, item_graph=ring, rho_item=100).fit(parts.train)
+    assert {why.kind for why in plain.explain(user)} == {"none"}
+
+
 def test_padding_and_unseen_items_are_never_drawn(parts) -> None:
     items = np.append(parts.train.item_ids.ids, [10_000])
     whole = Sequences(parts.train.offsets, parts.train.items, parts.train.user_ids, type(parts.train.item_ids)(items))
@@ -115,7 +154,8 @@ def test_a_graph_steers_the_swaps(parts) -> None:
 
 def test_coupled_swaps_follow_the_code_of_the_authors() -> None:
     from torchsse.recsys.sequence.batches import Packed
-    from torchsse.recsys.sequence.swapping import Table, swap_coupled
+    from torchsse.recsys.sequence.swapping import swap_coupled
+    from torchsse.recsys.swap_table import SwapTable
     from torchsse.transition import build_law
 
     n, items = 5000, 1000
@@ -123,7 +163,7 @@ def test_coupled_swaps_follow_the_code_of_the_authors() -> None:
     indptr = np.arange(0, n + 1, 10)
     batch = Packed(indptr, sequence, 20, torch.device("cpu"), 8).batch(np.arange(n // 10))
     law = build_law(items)
-    inputs, targets = swap_coupled(batch, Table(law, 0.3), Table(law, 1.0), torch.Generator().manual_seed(0))
+    inputs, targets = swap_coupled(batch, SwapTable(law, 0.3), SwapTable(law, 1.0), torch.Generator().manual_seed(0))
     fallen = inputs != batch.inputs
     assert float(fallen.float().mean()) == pytest.approx(0.3, abs=0.03)
     assert (targets[fallen] != batch.targets[fallen]).all()

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from torchsse.cli import fit_options as f
 from torchsse.cli import options as o
+from torchsse.cli.comparing_sequences import OF_SEQUENCES, prepare_sequences, refuse
 from torchsse.cli.progress import duration, progress
 from torchsse.cli.shell import say, stdout
 
@@ -30,6 +32,8 @@ class CompareModel(StrEnum):
     bpr = "bpr"
     als = "als"
     sqlrank = "sqlrank"
+    sasrec = "sasrec"
+    ssept = "ssept"
 
 
 Jobs = Annotated[int | None, typer.Option(help="Fits at a time. Default: the number of cores.", rich_help_panel=SEARCH)]
@@ -55,7 +59,7 @@ def compare(
         typer.Option(
             help="Explicit: mf (SGD, the default) or marginalized (alternating least squares on the expectation). "
             "Implicit: bpr (the default), als (weighted least squares on the expectation; the strongest plain model), "
-            "sqlrank.",
+            "sqlrank. Histories: sasrec, ssept.",
             rich_help_panel=o.MODEL,
             show_default=False,
         ),
@@ -65,6 +69,7 @@ def compare(
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     data_format: o.DataFormat = None,
+    order: o.OrderOption = None,
     biases: Annotated[
         bool | None,
         typer.Option(
@@ -75,27 +80,51 @@ def compare(
         ),
     ] = None,
     factors: o.Factors = 100,
-    epochs: Annotated[int, typer.Option(help="At most; validation chooses.", rich_help_panel=o.MODEL)] = 150,
+    epochs: Annotated[
+        int, typer.Option(help="At most; validation chooses. sasrec, ssept: 200.", rich_help_panel=o.MODEL)
+    ] = 150,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Of SGD. Default: 0.02 for explicit, 0.05 for implicit feedback.", rich_help_panel=o.MODEL),
+        typer.Option(
+            help="Of SGD. Default: 0.02 for explicit, 0.05 for implicit feedback; sasrec, ssept, Adam: 0.001.",
+            rich_help_panel=o.MODEL,
+        ),
     ] = None,
     tune_learning_rate: Annotated[
         bool, typer.Option("--tune-learning-rate", help="Search it too, in every arm.", rich_help_panel=o.MODEL)
     ] = False,
     num_negatives: o.NumNegatives = None,
     hard_negatives: o.HardNegatives = False,
+    hidden: f.Hidden = None,
+    blocks: f.Blocks = None,
+    heads: f.Heads = None,
+    max_length: f.MaxLength = None,
+    loss: f.Loss = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Epochs without a better value on validation. Default: 30.", rich_help_panel=f.SEQUENCES),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Users in a step. Default: 128.", rich_help_panel=f.SEQUENCES)
+    ] = None,
+    validate_every: Annotated[
+        int | None, typer.Option(help="Epochs between two measurements. Default: 5.", rich_help_panel=f.SEQUENCES)
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where fits run; one at a time but on the CPU. Default: cpu.", rich_help_panel=f.SEQUENCES),
+    ] = None,
     arms: Annotated[
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Some of none, dropout, sse-se, sse-se+dropout, sse-graph, sse-cooccurrence, graph-laplacian. "
-            "Default: all that apply.",
+            help="Some of none, dropout, sse-se, sse-se+dropout, sse-graph, sse-cooccurrence, graph-laplacian; of "
+            "histories also weight-decay, sse-se-input, sse-se-output, sse-pt. Default: all that apply.",
             rich_help_panel=SEARCH,
         ),
     ] = None,
-    trials: Annotated[int, typer.Option(help="Search trials per arm.", rich_help_panel=SEARCH)] = 30,
-    seeds: Annotated[int, typer.Option(help="Final fits per arm.", rich_help_panel=SEARCH)] = 5,
+    trials: Annotated[int, typer.Option(help="Search trials per arm. sasrec, ssept: 8.", rich_help_panel=SEARCH)] = 30,
+    seeds: Annotated[int, typer.Option(help="Final fits per arm. sasrec, ssept: 3.", rich_help_panel=SEARCH)] = 5,
     seed: Annotated[int, typer.Option(help="Of splits, search and the first final fit.", rich_help_panel=SEARCH)] = 0,
     jobs: Jobs = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where results go.", rich_help_panel=SEARCH)] = Path(
@@ -106,7 +135,9 @@ def compare(
     """Does SSE help on these data, and by how much?
 
     Explicit ratings: matrix factorisation, judged by RMSE. Implicit feedback (no rating column, all ratings equal, or
-    --feedback implicit): BPR, judged by precision@10 over all items; --model names others.
+    --feedback implicit): BPR, judged by precision@10 over all items; --model names others. Histories (--model sasrec,
+    ssept): each user's last action is the test part, the one before is for validation; judged by NDCG@10 and hit rate
+    among all items and, beside it, among 100 random ones.
 
     Tunes each arm on a validation part of train with the same number of trials, retrains it over several seeds, and
     measures it on test. Writes a table, two plots, results.json and the model that was best on validation; an
@@ -118,6 +149,7 @@ def compare(
     torchsse compare clicks.csv --feedback implicit --model als
     torchsse compare ratings.parquet --user-column uid --item-column movie \\
       --arms none,sse-se --trials 8
+    torchsse compare actions.txt --model sasrec --loss softmax --arms none,sse-se
     """
     from torchsse.errors import ConfigError
     from torchsse.experiments.arms import check_arm_names, select_arms
@@ -128,6 +160,17 @@ def compare(
     from torchsse.experiments.task import task_of
 
     context.find_root().obj = RESUME
+    names = [name.strip() for name in arms.split(",")] if arms is not None else None
+    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
+    typed = {name: value for name, value in context.params.items() if _was_given(context, name)}
+    if model in (CompareModel.sasrec, CompareModel.ssept):
+        histories, rows, budget = prepare_sequences(
+            ratings, model.value, typed, names, columns, o.position(edge_weight)
+        )
+        describe(histories)
+        run(histories, rows, budget, out, jobs, restart)
+        return
+    refuse(typed, OF_SEQUENCES, "for models of histories, --model sasrec or ssept")
     given: dict[str, Any] = {
         "factors": factors,
         "biases": biases,
@@ -144,7 +187,6 @@ def compare(
         "item_graph": item_graph is not None,
         "tune_learning_rate": tune_learning_rate,
     }
-    names = [name.strip() for name in arms.split(",")] if arms is not None else None
     # what both kinds of feedback would refuse shows before anything is read
     draft = settings_for("implicit", **given)
     if model is not None:
@@ -162,15 +204,14 @@ def compare(
         user_graph=user_graph,
         item_graph=item_graph,
         edge_weight=o.position(edge_weight),
-        columns=o.columns(user_column, item_column, rating_column, timestamp_column, data_format),
+        columns=columns,
         feedback=None if feedback is None else feedback.value,
     )
-    settings = settings_for(data.train.feedback, **given)
+    kind = _feedback(data)
+    settings = settings_for(kind, **given)
     task = task_of(data.train)
     if model is not None and model.value not in task.kinds:
-        raise ConfigError(
-            f"--model {model.value}: these data are {data.train.feedback}, for which there are {', '.join(task.kinds)}"
-        )
+        raise ConfigError(f"--model {model.value}: these data are {kind}, for which there are {', '.join(task.kinds)}")
     chosen = select_arms(task.arms(settings, None if model is None else model.value, **known), names)
     describe(data)
     run(data, chosen, settings, out, jobs, restart)
@@ -208,10 +249,24 @@ def demo(
     )
 
 
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _feedback(data: CompareData) -> str:
+    """The kind, or "sequences"."""
+    return str(getattr(data.train, "feedback", "sequences"))
+
+
 def describe(data: CompareData) -> None:
     """What was read, before the long part begins."""
     train, test = data.train, data.test
-    what = "ratings" if train.feedback == "explicit" else "positives (implicit feedback)"
+    what = {
+        "explicit": "ratings",
+        "implicit": "positives (implicit feedback)",
+        "sequences": "actions",
+    }[_feedback(data)]
     say(f"train: {len(train):,} {what}, {train.num_users:,} users, {train.num_items:,} items")
     say(f"test: {len(test):,} {what}")
     for note in data.notes:

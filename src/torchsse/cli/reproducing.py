@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +30,7 @@ class Name(StrEnum):
     table1 = "table1"
     table2 = "table2"
     table3 = "table3"
+    table4 = "table4"
     table5 = "table5"
     table6 = "table6"
     table7 = "table7"
@@ -97,11 +99,12 @@ def reproduce(
     torchsse reproduce table1 --data DIR
     torchsse reproduce table2 --data DIR --dry-run
     torchsse reproduce table3 --data DIR --only 'ml1m-*' --trials 10
+    torchsse reproduce table4 --data DIR --size small --only ml1m-d50
     torchsse reproduce table5 --data DIR --size small
     torchsse reproduce table7 --data DIR --size small --checkpoint CHECKPOINT
     torchsse reproduce figure3 --data DIR
     """
-    from torchsse.experiments.reproduce import CHAINS, FIGURES, Budget, Overrides, table
+    from torchsse.experiments.reproduce import CHAINS, FIGURES, SIZED, Budget, Overrides, table
 
     context.find_root().obj = RESUME
     if name.value in CHAINS:
@@ -111,9 +114,12 @@ def reproduce(
         place = out / name.value / chosen_size
         run_language(name.value, chosen_size, budget, data, place, only, device or "auto", checkpoint, restart, dry_run)
         return
-    if any(option is not None for option in (size, device, checkpoint)):
-        raise typer.BadParameter(f"{name.value} has one size, and no --device or --checkpoint")
+    if checkpoint is not None or (name.value not in SIZED and (size is not None or device is not None)):
+        sizes = "no --checkpoint" if name.value in SIZED else "one size, and no --device or --checkpoint"
+        raise typer.BadParameter(f"{name.value} has {sizes}")
     wanted = Overrides(_ranks(ranks), trials, seeds, epochs)
+    if name.value in SIZED:
+        wanted = replace(wanted, size=(size or Size.small).value, device=device)
     if name.value in FIGURES:
         run_figure(name.value, wanted, data, out / name.value, only, restart, dry_run)
         return
@@ -122,7 +128,8 @@ def reproduce(
     if dry_run:
         show_plan(chosen, blocks, data)
         return
-    run_table(chosen, blocks, data, out / name.value, wanted, cores() if jobs is None else jobs, restart)
+    place = out / name.value if wanted.size is None else out / name.value / wanted.size
+    run_table(chosen, blocks, data, place, wanted, cores() if jobs is None else jobs, restart)
 
 
 def run_figure(

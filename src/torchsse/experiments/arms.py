@@ -21,6 +21,7 @@ from torchsse.experiments.swap_ranges import RATING_COOCCURRENCE, RATING_SWAPS, 
 __all__ = [
     "ARM_NAMES",
     "BASELINE",
+    "SEQUENCE_ARM_NAMES",
     "Arm",
     "Settings",
     "arm_of",
@@ -32,6 +33,9 @@ __all__ = [
 
 BASELINE = "none"
 ARM_NAMES = ("none", "dropout", "sse-se", "sse-se+dropout", "sse-graph", "sse-cooccurrence", "graph-laplacian")
+
+SEQUENCE_ARM_NAMES = ("weight-decay", "sse-se-user", "sse-se-input", "sse-se-output", "sse-pt")
+"""Those that only models of histories have."""
 
 GraphSource = Literal["none", "given", "cooccurrence"]
 """Along what the tables swap: uniformly over all rows; the graphs of the user; each row's nearest by co-occurrence in
@@ -200,8 +204,8 @@ def check_arm_names(names: list[str] | None, *, graph: bool) -> None:
         ConfigError: for a name that is no arm, or an arm along a graph where there is none.
     """
     for name in names or ():
-        if name not in ARM_NAMES:
-            raise ConfigError(f"unknown arm {name!r}: expected some of {', '.join(ARM_NAMES)}")
+        if name not in (*ARM_NAMES, *SEQUENCE_ARM_NAMES):
+            raise ConfigError(f"unknown arm {name!r}: expected some of {', '.join((*ARM_NAMES, *SEQUENCE_ARM_NAMES))}")
         if name in ("sse-graph", "graph-laplacian") and not graph:
             raise ConfigError(f"arm {name!r} needs a graph: give --item-graph or --user-graph")
 

@@ -9,6 +9,7 @@ from typing import Any
 from torchsse.errors import ConfigError
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.files import claim_directory, write_json
+from torchsse.experiments.fit_files import FITS, FitFiles
 from torchsse.experiments.fitting import Fitter
 from torchsse.experiments.journal import Journal
 from torchsse.experiments.kept import MODEL
@@ -60,6 +61,7 @@ def compare(
     task.check(data.train, data.test, settings)
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
+    jobs = task.prepare(settings, jobs)
     two_users(data.test)
     started, clock, origin = now(), time.perf_counter(), provenance()
     config = config_of(task, settings, arms, data)
@@ -70,6 +72,7 @@ def compare(
         plan, part = _plan(data, arms, settings, journal, observer)
         observer.start(plan.total, plan.finished, jobs)
         run_units(plan.ready(), plan.done, jobs, observer)
+        part.store(out)
         origin |= {
             "data": [vars(file) for file in data.files],
             "config": {**config, "final_seeds": settings.final_seeds, "jobs": jobs},
@@ -90,18 +93,8 @@ def compare(
 def _plan(
     data: CompareData, arms: tuple[Arm, ...], settings: CompareSettings, journal: Journal, observer: Observer
 ) -> tuple[Plan, Part]:
-    from torchsse.data import split
-
-    splits = tuple(
-        split.per_user(data.train, settings.validation_fraction, seed=settings.seed + number)
-        for number in range(settings.validation_splits)
-    )
-    if not all(len(validation) for _, validation in splits):
-        raise ConfigError(
-            f"{settings.validation_fraction:g} of each user's train ratings is nothing: there are {len(data.train)} "
-            f"ratings of {data.train.num_users} users; more ratings are needed"
-        )
-    fitter = Fitter(data, settings, splits)
+    splits = task_of(data.train).splits(data, settings)
+    fitter = Fitter(data, settings, splits, files=FitFiles(journal.path.parent / FITS))
     return Plan(arms, settings, fitter, journal, observer), fitter.part
 
 
@@ -110,5 +103,6 @@ def _make_room(out: Path, fresh: bool) -> None:
     folder = out / "predictions"
     folder.mkdir(exist_ok=True)
     if fresh:
+        FitFiles(out / FITS).clear()
         for path in [*folder.glob("*.npy"), out / RESULTS, out / MODEL / "model.json"]:
             path.unlink(missing_ok=True)

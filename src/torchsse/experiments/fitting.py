@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.files import jsonable
+from torchsse.experiments.fit_files import FitFiles
 from torchsse.experiments.kinds import ModelKind
 from torchsse.experiments.neighbours import Neighbours
 from torchsse.experiments.settings import CompareData, CompareSettings
-from torchsse.experiments.task import Array, Part, Task, loss, task_of
+from torchsse.experiments.task import Array, Part, Splits, Task, loss, task_of
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
@@ -40,12 +41,14 @@ class Fitter:
 
     Attributes:
         splits: for the search: train without its validation part, and that part, as often as train was split.
+        files: where long fits are kept while they run.
     """
 
     data: CompareData
     settings: CompareSettings
-    splits: tuple[tuple[Ratings, Ratings], ...]
+    splits: Splits
     _neighbours: Neighbours = field(default_factory=Neighbours)
+    files: FitFiles | None = None
 
     @property
     def task(self) -> Task:
@@ -55,7 +58,7 @@ class Fitter:
     @cached_property
     def part(self) -> Part:
         """The test part."""
-        return self.task.part(self.data.train, self.data.test)
+        return self.task.part(self.data)
 
     def trial(self, arm: Arm, searched: dict[str, float], report: Report) -> dict[str, Any]:
         """Fit on train without validation, stop early; the best value on validation and the epoch it came at.
@@ -93,11 +96,28 @@ class Fitter:
         }
 
     def final(self, arm: Arm, searched: dict[str, float], epochs: int, seed: int, report: Report) -> Recommender:
-        """Fit on the whole of train for a given number of epochs."""
-        model: Any = self._model(arm, searched, self.data.train, seed, epochs, None)
-        self._fit(model, epochs, report, self.data.train, None)
+        """Fit on the whole of train for a given number of epochs; where the task does not refit, as a trial does."""
+        if not self.task.refits:
+            most, patience = self._kind(arm).limits(self.settings)
+            learn, validation = self.splits[0]
+            stopping: Any = self._model(arm, searched, learn, seed, most, patience)
+            self._fit(stopping, most, report, learn, validation)
+            return stopping  # type: ignore[no-any-return]
+        train: Any = self.data.train
+        model: Any = self._model(arm, searched, train, seed, epochs, None)
+        self._fit(model, epochs, report, train, None)
         fitted: Recommender = model
         return fitted
+
+    def ended(self, model: Any, chosen: int) -> dict[str, Any]:
+        """How many epochs a final fit has seen; of one that validation stopped, where and why it stopped too."""
+        if self.task.refits:
+            return {"epochs": chosen}
+        return {
+            "epochs": model.best_epoch_,
+            "epochs_run": len(model.history_),
+            "stopped": model.stopped_ or "epochs",
+        }
 
     def predict(self, model: Recommender) -> Array:
         """What the model says about the test part, in the form that `Part` takes."""
@@ -119,6 +139,8 @@ class Fitter:
             # from what this fit learns from: never from the validation part of a trial
             chosen["user_graph"], chosen["item_graph"] = self._neighbours.graphs(train, int(chosen.pop("neighbours")))
         words = {**chosen, "epochs": epochs, "patience": patience, "seed": seed}
+        if self.files is not None and self._kind(arm).kept:
+            words["checkpoint"] = self.files.place(arm, searched, seed)
         return self._kind(arm).build(self.settings, words)
 
     def _kind(self, arm: Arm) -> ModelKind:
@@ -126,13 +148,10 @@ class Fitter:
 
     @staticmethod
     def _fit(model: Any, epochs: int, report: Report, train: Ratings, validation: Ratings | None) -> None:
-        stopped = False
-
         def after_epoch(epoch: int, info: dict[str, Any]) -> bool:
-            nonlocal stopped
-            stopped = report(epoch / epochs)
-            return stopped
+            # raised, not returned: a checkpoint would remember that the fit was told to end
+            if report(epoch / epochs):
+                raise Stopped
+            return False
 
         model.fit(train, validation=validation, callback=after_epoch)
-        if stopped:
-            raise Stopped

@@ -21,7 +21,9 @@ __all__ = [
     "MARGINALIZED",
     "MF",
     "POPULARITY",
+    "SASREC",
     "SQLRANK",
+    "SSEPT_KIND",
     "ModelKind",
 ]
 
@@ -45,6 +47,8 @@ class ModelKind:
         epochs: the most it may take, if less than the settings say.
         patience: the same for the epochs without a better value on validation.
         without: settings of a comparison that it has no use for.
+        kept: a fit takes minutes, so it is kept in a checkpoint after every epoch, and a killed one goes on.
+        dimensions: settings of its arms in the order of the search's first points; empty: the usual ones.
     """
 
     name: str
@@ -53,6 +57,8 @@ class ModelKind:
     epochs: int | None = None
     patience: int | None = None
     without: tuple[str, ...] = ()
+    kept: bool = False
+    dimensions: tuple[str, ...] = ()
 
     def refuse(self, given: Iterable[str]) -> None:
         """Raise `ConfigError` if one of the settings that were given is one it has no use for.
@@ -139,6 +145,44 @@ def _sqlrank(settings: CompareSettings, chosen: Chosen) -> Recommender:
     return SQLRank(**{"factors": settings.factors, "validate_every": settings.validate_every, **chosen})
 
 
+def _sequence_words(settings: CompareSettings, chosen: Chosen) -> Chosen:
+    from torchsse.experiments.sequence_settings import SequenceSettings
+
+    assert isinstance(settings, SequenceSettings)
+    given = {
+        "hidden": settings.hidden,
+        "blocks": settings.blocks,
+        "heads": settings.heads,
+        "max_length": settings.max_length,
+        "loss": settings.loss,
+        "num_negatives": settings.num_negatives,
+        "shared_negatives": settings.num_negatives > 1,
+        "learning_rate": settings.learning_rate,
+        "batch_size": settings.batch_size,
+        "validate_every": settings.validate_every,
+        "device": settings.device,
+        "num_threads": settings.num_threads,
+    }
+    return {**given, **chosen}
+
+
+def _sasrec(settings: CompareSettings, chosen: Chosen) -> Recommender:
+    from torchsse.recsys import SASRec
+
+    words = _sequence_words(settings, chosen)
+    words.pop("user_graph", None)  # it knows no users
+    return SASRec(**words)
+
+
+def _ssept(settings: CompareSettings, chosen: Chosen) -> Recommender:
+    """As wide as SASRec: half of the width is the user's."""
+    from torchsse.recsys import SSEPT
+
+    words = _sequence_words(settings, chosen)
+    width = words.pop("hidden")
+    return SSEPT(**{**words, "hidden": width - width // 2, "user_hidden": width // 2})
+
+
 def _popularity(settings: CompareSettings, chosen: Chosen) -> Recommender:
     from torchsse.recsys import Popularity
 
@@ -166,5 +210,10 @@ BPR_KIND = ModelKind("bpr", _bpr, "train_loss")
 HARD_BPR = ModelKind("bpr, hardest of 4 negatives", _hard_bpr, "train_loss")
 ALS = ModelKind("als", _als, "objective", SWEEPS, SWEEP_PATIENCE, without=("biases", *_OF_SGD, *_OF_BPR))
 SQLRANK = ModelKind("sqlrank", _sqlrank, "train_loss", without=("biases", "learning_rate", *_OF_BPR))
+_OF_SEQUENCES = (
+    "weight_decay", "dropout", "p0_input", "p0_output", "p0_user", "rho_item", "learning_rate",
+)  # fmt: skip
+SASREC = ModelKind("sasrec", _sasrec, "train_loss", kept=True, dimensions=_OF_SEQUENCES)
+SSEPT_KIND = ModelKind("ssept", _ssept, "train_loss", kept=True, dimensions=_OF_SEQUENCES)
 POPULARITY = ModelKind("popularity", _popularity, None)
 ITEM_KNN = ModelKind("item-knn", _item_knn, None)

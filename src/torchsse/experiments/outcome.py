@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,9 @@ class TestPart:
         """How many pairs are cold, and the mean RMSE on the others."""
         warm = [final["warm_rmse"] for final in finals if final["warm_rmse"] is not None]
         return {"n_cold": self.n_cold, "warm_rmse": float(np.mean(warm)) if warm else None}
+
+    def store(self, out: Path) -> None:
+        """The predictions say it all."""
 
     def rmse(self, predicted: Floats) -> float:
         return rmse(predicted, self.truth)

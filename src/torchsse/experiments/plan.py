@@ -22,7 +22,7 @@ from torchsse.experiments.fitting import Fitter, Report
 from torchsse.experiments.journal import Journal
 from torchsse.experiments.kept import MANIFEST, MODEL, intact, saved_model
 from torchsse.experiments.pool import Observer, Unit
-from torchsse.experiments.search import BATCH, propose
+from torchsse.experiments.search import BATCH, best_trial, propose
 from torchsse.experiments.settings import CompareSettings
 from torchsse.experiments.task import loss
 
@@ -79,6 +79,8 @@ class Plan:
         self._observer.finished(unit.label, record)
         if record["kind"] == "model":
             self._model = record
+            if self._fitter.files is not None:
+                self._fitter.files.clear()
             return []
         search = self._searches[record["arm"]]
         if record["kind"] == "trial":
@@ -89,8 +91,22 @@ class Plan:
                 search.unstable.add(record["number"])
             else:
                 self._finals[record["arm"], record["number"], record["seed"]] = record
+        self._tidy(search, record)
         # other settings wait for all seeds of these: their predictions have the same names
         return [] if search.open else self._advance(search) or self._last()
+
+    def _tidy(self, search: ArmProgress, record: Record) -> None:
+        """Remove checkpoints that nothing goes on from: the best trial of each arm is its first final fit too."""
+        files, first = self._fitter.files, self._settings.seed
+        if files is None:
+            return
+        if record["kind"] == "trial":
+            best = best_trial(search.trials).number
+            for number, each in search.records.items():
+                if number != best:
+                    files.drop(search.arm, each["searched"], first)
+        elif record["kind"] == DIVERGED or record["seed"] != first:
+            files.drop(search.arm, search.records[record["number"]]["searched"], record["seed"])
 
     def outcome(self, arm: str) -> tuple[Record, list[Record], list[Record]]:
         """When nothing is left: the chosen trial of an arm, all its trials by number, its final fits by seed."""
@@ -178,7 +194,7 @@ class Plan:
         return {
             "kind": "final",
             **whose,
-            "epochs": chosen["epoch"],
+            **self._fitter.ended(model, chosen["epoch"]),
             **self._fitter.part.values(predicted),
             "predictions": path.relative_to(self._out).as_posix(),
             "sha256": digest(path),

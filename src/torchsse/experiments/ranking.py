@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from torchsse.experiments.als_arms import als_arms
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.kinds import ALS, BPR_KIND, SQLRANK, ModelKind
 from torchsse.experiments.ranking_arms import ranking_arms, sqlrank_arms
+from torchsse.experiments.task import Splits, random_splits, random_words
 from torchsse.metrics import Difference, paired_bootstrap
 
 if TYPE_CHECKING:
@@ -101,6 +103,9 @@ class RankingPart:
             name: float(np.mean(warm)) if warm else None,
         }
 
+    def store(self, out: Path) -> None:
+        """The lists say it all."""
+
     def difference(self, metric: str, arm: list[Codes], baseline: list[Codes], seed: int) -> Difference:
         """Paired bootstrap over users of their values, averaged over seeds; see `Part`."""
         mine, theirs = (
@@ -117,15 +122,28 @@ class RankingTask:
     further: ClassVar[tuple[str, ...]] = ("precision@1", "precision@5", "ndcg@10")
     measured: ClassVar[tuple[str, ...]] = (metric, *further)
     higher_is_better: ClassVar[bool] = True
+    refits: ClassVar[bool] = True
     kinds: ClassVar[dict[str, ModelKind]] = {"bpr": BPR_KIND, "als": ALS, "sqlrank": SQLRANK}
 
     def check(self, train: Ratings, test: Ratings, settings: CompareSettings) -> None:
+        from torchsse.experiments.sequence_settings import SequenceSettings
         from torchsse.experiments.settings import RankingSettings
 
+        if isinstance(settings, SequenceSettings):
+            raise ConfigError("these settings are for histories, but train has ratings")
         if not isinstance(settings, RankingSettings):
             raise ConfigError(
                 "these settings are for explicit ratings, but train is implicit: no rating column, or equal ratings"
             )
+
+    def prepare(self, settings: CompareSettings, jobs: int) -> int:
+        return jobs
+
+    def splits(self, data: CompareData, settings: CompareSettings) -> Splits:
+        return random_splits(data, settings)
+
+    def split_words(self, settings: CompareSettings) -> str:
+        return random_words(settings)
 
     def arms(self, settings: CompareSettings, kind: str | None = None, **known: bool) -> tuple[Arm, ...]:
         if kind == "als":
@@ -134,8 +152,8 @@ class RankingTask:
             return sqlrank_arms(**known)
         return ranking_arms(**known)
 
-    def part(self, train: Ratings, test: Ratings) -> RankingPart:
-        return RankingPart.of(train, test)
+    def part(self, data: CompareData) -> RankingPart:
+        return RankingPart.of(data.train, data.test)  # type: ignore[arg-type]
 
     def predict(self, model: Any, data: CompareData, part: RankingPart) -> Codes:
         """The K best items of each user of the part, as codes of train, best first, -1 = padding; (n, K)."""

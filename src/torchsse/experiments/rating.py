@@ -12,6 +12,7 @@ from torchsse.experiments.arms import Arm, standard_arms
 from torchsse.experiments.kinds import MARGINALIZED, MF, ModelKind
 from torchsse.experiments.marginalized_arms import marginalized_arms
 from torchsse.experiments.outcome import TestPart
+from torchsse.experiments.task import Splits, random_splits, random_words
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
@@ -27,25 +28,39 @@ class RatingTask:
     metric: ClassVar[str] = "rmse"
     further: ClassVar[tuple[str, ...]] = ()
     higher_is_better: ClassVar[bool] = False
+    refits: ClassVar[bool] = True
     kinds: ClassVar[dict[str, ModelKind]] = {"mf": MF, "marginalized": MARGINALIZED}
 
     def check(self, train: Ratings, test: Ratings, settings: CompareSettings) -> None:
+        from torchsse.experiments.sequence_settings import SequenceSettings
         from torchsse.experiments.settings import RankingSettings
 
+        if isinstance(settings, SequenceSettings):
+            raise ConfigError("these settings are for histories, but train has ratings")
         if isinstance(settings, RankingSettings):
             raise ConfigError("these settings are for implicit feedback, but train has explicit ratings")
         if test.ratings is None:
             raise ConfigError("train has explicit ratings, the test part has none: name its column")
+
+    def prepare(self, settings: CompareSettings, jobs: int) -> int:
+        return jobs
+
+    def splits(self, data: CompareData, settings: CompareSettings) -> Splits:
+        return random_splits(data, settings)
+
+    def split_words(self, settings: CompareSettings) -> str:
+        return random_words(settings)
 
     def arms(self, settings: CompareSettings, kind: str | None = None, **known: bool) -> tuple[Arm, ...]:
         if kind == "marginalized":
             return marginalized_arms(**known)
         return standard_arms(biases=settings.biases, **known)
 
-    def part(self, train: Ratings, test: Ratings) -> TestPart:
-        return TestPart.of(train, test)
+    def part(self, data: CompareData) -> TestPart:
+        return TestPart.of(data.train, data.test)  # type: ignore[arg-type]
 
     def predict(self, model: Any, data: CompareData, part: TestPart) -> npt.NDArray[np.float32]:
         """Predictions for the test pairs, (n_test,)."""
-        predicted: npt.NDArray[np.float32] = model.predict(data.test.raw_users, data.test.raw_items)
+        test: Any = data.test
+        predicted: npt.NDArray[np.float32] = model.predict(test.raw_users, test.raw_items)
         return predicted

@@ -28,6 +28,7 @@ STARTUP = 8
 """Trials before the estimator takes over; one of them is the defaults."""
 
 _SAMPLER_STRIDE = 100_003
+_NAMES = ("weight_decay", "learning_rate", "p0_user", "p0_item", "dropout", "rho_user", "rho_item", "neighbours")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _sobol(arm: Arm, number: int, seed: int) -> dict[str, float]:
     from torch.quasirandom import SobolEngine
 
     # One engine over all names an arm may use, so that a shared dimension has the same points in every arm.
-    names = ["weight_decay", "learning_rate", "p0_user", "p0_item", "dropout", "rho_user", "rho_item", "neighbours"]
+    names = list(_NAMES if arm.model is None else arm.model.dimensions or _NAMES)
     names += sorted(set(arm.space) - set(names))
     engine = SobolEngine(len(names), scramble=True, seed=seed)  # type: ignore[no-untyped-call]
     points = engine.draw(number + 1, dtype=torch.float64)

@@ -12,6 +12,7 @@ from torchsse.experiments.files import jsonable
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
+    from torchsse.data.sequences import Sequences
     from torchsse.experiments.arms import Arm
     from torchsse.experiments.task import Task
     from torchsse.graph import Graph
@@ -165,20 +166,22 @@ class CompareData:
     """Ratings, graphs, and where they came from.
 
     Attributes:
-        train: all that may be learned from; the validation part is split off it.
+        train: all that may be learned from; of ratings the validation part is split off it.
         test: measured once per final fit. Its id maps extend those of train (`read_ratings(..., like=train)`).
         files: for provenance and for telling a resumed run from another one.
         reading: how the files were read, where it changes the data: column names, the edge weight.
         notes: what a reader of the results should know: a test set split off, edges dropped.
+        validation: of histories what came between train and test; of ratings None.
     """
 
-    train: Ratings
-    test: Ratings
+    train: Ratings | Sequences
+    test: Ratings | Sequences
     user_graph: Graph | None = None
     item_graph: Graph | None = None
     files: tuple[DataFile, ...] = ()
     reading: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    validation: Sequences | None = None
 
 
 def config_of(task: Task, settings: CompareSettings, arms: tuple[Arm, ...], data: CompareData) -> dict[str, Any]:
@@ -189,8 +192,7 @@ def config_of(task: Task, settings: CompareSettings, arms: tuple[Arm, ...], data
         "task": task.name,
         "version": torchsse.__version__,
         "settings": asdict(settings),
-        "split": f"validation: {settings.validation_fraction:g} of each user's train ratings, at random, "
-        f"{settings.validation_splits} times",
+        "split": task.split_words(settings),
         "arms": declarations(arms),
         "data": {file.role: file.sha256 for file in data.files},
         "reading": dict(data.reading),

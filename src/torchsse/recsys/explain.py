@@ -77,7 +77,8 @@ class Explanation:
 class Explainer:
     """Explains many recommendations of one fitted model: what they share is computed once.
 
-    - SSE-Graph (an item graph, rho_item above 1 and p0_item above 0): kind "graph". A swap of item j of the user's
+    - SSE-Graph (an item graph, rho_item above 1, and p0_item above 0; for histories p0_input or p0_output): kind
+      "graph". A swap of item j of the user's
       history to item i trained i with the user's rows: the probability q(j, i) that a swap of j lands on i says how
       much. GraphALS: kind "edges", its graph is a penalty without probabilities. An item without a neighbour in the
       history is explained by "factors".
@@ -220,8 +221,14 @@ def _acting_graph(model: Recommender, side: str = "item") -> Graph | None:
         rho = words[f"rho_{side}"]
         if rho is None:
             raise ConfigError(f"explain: the model has a {side} graph, but rho_{side} was taken away since its fit")
-        return graph if words[f"p0_{side}"] > 0 and rho > 1 else None
+        return graph if _p0(words, side) > 0 and rho > 1 else None
     return graph if words.get("graph_weight", 1.0) > 0 else None
+
+
+def _p0(words: dict[str, Any], side: str) -> float:
+    """Of a table; models of histories swap the items that go in and those that should come out apart."""
+    names = (f"p0_{side}", *(("p0_input", "p0_output") if side == "item" else ()))
+    return max(float(words.get(name) or 0.0) for name in names)
 
 
 def _plain(value: Any) -> Any:

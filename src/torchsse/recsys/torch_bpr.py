@@ -12,7 +12,8 @@ from torchsse.errors import ConfigError
 from torchsse.recsys.bpr_sgd import CHANCE, COIN, MASK, ORDER, RankingRates
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.kernels.rng import stream
-from torchsse.swap import Coin, swap
+from torchsse.recsys.swap_table import SwapTable
+from torchsse.swap import swap
 from torchsse.transition import Law
 
 __all__ = ["PairModel", "TorchBPRTrainer"]
@@ -52,20 +53,6 @@ class PairModel(nn.Module):
         # functional.dropout takes no generator
         kept = torch.rand(rows.shape, device=rows.device, generator=generator) >= self.dropout
         return rows * kept / (1.0 - self.dropout)
-
-
-class _Table:
-    """A law with a coin: what `swap` asks for."""
-
-    def __init__(self, law: Law, p0: float) -> None:
-        self.law, self._coin = law, Coin(p0, law.rate)
-
-    @property
-    def p0(self) -> float:
-        return self._coin.p0
-
-    def coin(self, device: torch.device) -> Tensor:
-        return self._coin.threshold(device)
 
 
 class TorchBPRTrainer:
@@ -109,7 +96,7 @@ class TorchBPRTrainer:
         found = [torch.from_numpy(np.array(column, dtype=np.int64)).to(self._device) for column in columns]
         self._users, self._items, self._keys, self._starts, self._unseen = found
         self._stride = num_items + 1
-        self._tables = _Table(laws[0], rates.p0_user), _Table(laws[1], rates.p0_item)
+        self._tables = SwapTable(laws[0], rates.p0_user), SwapTable(laws[1], rates.p0_item)
         self._optimizer = torch.optim.SGD(self.model.parameters(), lr=rates.learning_rate(0))
         self.load()
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from torchsse.report.document import Record, is_significant
 from torchsse.report.families import family_verdicts, in_order, own_pairs
-from torchsse.report.format import interval, number, p_value, params, signed
+from torchsse.report.format import epochs, interval, number, p_value, params, signed
 from torchsse.report.metric import best, gain, label
 
 __all__ = ["BETTER", "OWN_BETTER", "OWN_WORSE", "WORSE", "Cell", "Section", "block_document", "details", "sections"]
+__all__ += ["unfinished_arms"]
 
 BETTER, WORSE = "*", "†"
 """Marks of arms that differ from the plain one significantly."""
@@ -20,6 +21,8 @@ OWN_BETTER, OWN_WORSE = "▲", "▼"
 
 _SUMMARY = ("rmse", "precision@1", "precision@5", "precision@10")
 """Metrics of the summary; all others are in the details of each block."""
+
+_OF_SEQUENCES = ("sampled_ndcg@10", "sampled_hr@10", "ndcg@10", "hr@10")
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,13 @@ def _section(document: dict[str, Any], title: str) -> Section:
     by_block = {block["name"]: block_document(document, block)["results"] for block in blocks}
     arms = in_order([list(dict.fromkeys(record["arm"] for record in records)) for records in by_block.values()])
     present = {record["metric"] for records in by_block.values() for record in records}
-    metrics = [metric for metric in _SUMMARY if metric in present] or sorted(present)[:1]
+    wanted = _OF_SEQUENCES if blocks[0]["feedback"] == "sequences" else _SUMMARY
+    metrics = [metric for metric in wanted if metric in present] or sorted(present)[:1]
     about = document["table"]
     paper = {(f["model"], f["metric"]): f["value"] for f in about["paper"] if f["data"] == blocks[0]["paper_data"]}
-    groups = [("paper", len(metrics))] if paper else []
-    heads = ["", *((_short(metric) for metric in metrics) if paper else ())]
+    stated = [metric for metric in metrics if any(metric == of for _, of in paper)]
+    groups = [("paper", len(stated))] if paper else []
+    heads = ["", *map(_short, stated)]
     for block in blocks:
         groups.append((block["column"], len(metrics)))
         heads += [_short(metric) for metric in metrics]
@@ -93,7 +98,7 @@ def _section(document: dict[str, Any], title: str) -> Section:
     for arm in arms:
         row = [Cell(arm)]
         if paper:
-            row += [Cell(number(paper.get((about["models"].get(arm, ""), metric)))) for metric in metrics]
+            row += [Cell(number(paper.get((about["models"].get(arm, ""), metric)))) for metric in stated]
         row += [_cell(by_block[block["name"]], block, arm, metric) for block in blocks for metric in metrics]
         rows.append([*row, Cell(_row_note(about, arm, bool(paper)))])
     return Section(
@@ -170,8 +175,14 @@ def details(document: dict[str, Any], block: dict[str, Any]) -> tuple[list[str],
             row += ["", "", ""] if pair is None else [f"{pair['against']}: {_against(pair)[0]}", *_against(pair)[1:]]
         if first.get("n_cold"):
             row.append(number(record.get(f"warm_{record['metric']}")))
-        rows.append([*row, str(record.get("best_epoch") or ""), params(record["params"])])
+        rows.append([*row, epochs(record), params(record["params"])])
     return [*heads, "epochs", "chosen on validation"], rows
+
+
+def unfinished_arms(document: dict[str, Any], block: dict[str, Any]) -> list[str]:
+    """Arms with a final fit that the limit of epochs stopped, not validation."""
+    records = block_document(document, block)["results"]
+    return list(dict.fromkeys(record["arm"] for record in records if "epochs" in record.get("stopped", ())))
 
 
 def _against(found: Record) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["interval", "number", "p_value", "params", "signed"]
+__all__ = ["epochs", "interval", "number", "p_value", "params", "signed"]
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -37,6 +37,20 @@ def interval(ends: list[float] | None, show: Any = number) -> str:
     '0.1000 to 0.2500'
     """
     return "" if ends is None else f"{show(ends[0])} to {show(ends[1])}"
+
+
+def epochs(record: dict[str, Any]) -> str:
+    """The epoch that validation chose; of fits that it stopped themselves, each one's, and how far it ran.
+
+    >>> epochs({"best_epoch": 31})
+    '31'
+    >>> epochs({"best_epochs": [85, 120], "epochs_run": [105, 120], "stopped": ["patience", "epochs"]})
+    '85 of 105, 120 of 120 (limit)'
+    """
+    if "epochs_run" not in record:
+        return str(record.get("best_epoch") or "")
+    ends = zip(record["best_epochs"], record["epochs_run"], record["stopped"])
+    return ", ".join(f"{best} of {run}" + (" (limit)" if why == "epochs" else "") for best, run, why in ends)
 
 
 def p_value(p: float | None) -> str:

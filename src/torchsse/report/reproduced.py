@@ -17,6 +17,7 @@ from torchsse.report.comparison_view import (
     Section,
     details,
     sections,
+    unfinished_arms,
 )
 from torchsse.report.html import marked, page, table
 from torchsse.report.page import provenance_lines
@@ -60,7 +61,7 @@ def markdown_of_table(document: dict[str, Any], plot: Path | None) -> str:
             heads, rows = details(document, block)
             parts.append(f"### {section.title}, {block['column']}")
             parts.append(_markdown_rows(heads, rows))
-            parts.append(_bullets(_facts(block)))
+            parts.append(_bullets(_facts(document, block)))
     if document["unfinished"]:
         parts.append(f"Not run yet: {', '.join(document['unfinished'])}.")
     parts.append("## Provenance\n\n" + _bullets(_provenance(document)))
@@ -78,7 +79,7 @@ def html_of_table(document: dict[str, Any], plot: Path | None) -> str:
         body.append(_list([f"{column}: {sentence}" for column, sentence in section.verdicts]))
         for block in section.blocks:
             heads, rows = details(document, block)
-            inner = table(heads, [[(text, "") for text in row] for row in rows]) + _list(_facts(block))
+            inner = table(heads, [[(text, "") for text in row] for row in rows]) + _list(_facts(document, block))
             body.append(f"<details><summary>{escape(block['column'])}: details</summary>{inner}</details>")
     if plot is not None:
         image = base64.b64encode(plot.read_bytes()).decode()
@@ -125,20 +126,32 @@ def _markdown_rows(heads: list[str], rows: list[list[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def _facts(block: dict[str, Any]) -> list[str]:
-    settings, origin = block["settings"], block["provenance"]
-    facts = [
-        f"Rank {settings['factors']}, {settings['trials']} trials per arm, {settings['seeds']} seeds, at most "
-        f"{settings['epochs']} epochs, learning rate {settings['learning_rate']:g} × "
-        f"{settings['learning_rate_decay']:g} per epoch where it is not searched.",
-        block["remark"],
-        *block["notes"],
-    ]
+def _facts(document: dict[str, Any], block: dict[str, Any]) -> list[str]:
+    origin = block["provenance"]
+    facts = [_budget(block), block["remark"], *block["notes"]]
     if origin.get("git_commit"):
         state = " with uncommitted changes" if origin.get("git_dirty") else ""
         facts.append(f"Finished {origin['finished']}, commit {origin['git_commit'][:12]}{state}, "
                      f"{origin['fit_seconds']:.0f} s of fits.")  # fmt: skip
+    limited = unfinished_arms(document, block)
+    if limited:
+        facts.append(f"Stopped by the limit of epochs, not by validation: {', '.join(limited)}.")
     return [fact for fact in facts if fact]
+
+
+def _budget(block: dict[str, Any]) -> str:
+    settings = block["settings"]
+    each = f"{settings['trials']} trials per arm, {settings['seeds']} seeds"
+    if block["feedback"] == "sequences":
+        return (
+            f"Width {settings['hidden']}, {settings['blocks']} blocks where no other number is named, the latest "
+            f"{settings['max_length']} actions, {each}, at most {settings['epochs']} epochs, "
+            f"{settings['patience']} without a better value on validation; on {settings['device']}."
+        )
+    return (
+        f"Rank {settings['factors']}, {each}, at most {settings['epochs']} epochs, learning rate "
+        f"{settings['learning_rate']:g} × {settings['learning_rate_decay']:g} per epoch where it is not searched."
+    )
 
 
 def _provenance(document: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchsse.errors import MissingDependencyError
 from torchsse.report.document import Record, is_significant
-from torchsse.report.format import interval, number, p_value, params, signed
+from torchsse.report.format import epochs, interval, number, p_value, params, signed
 from torchsse.report.metric import further, label, primary, significantly_better
 
 if TYPE_CHECKING:
@@ -80,6 +80,11 @@ def caption(document: dict[str, Any]) -> str:
 def _measured_on(record: Record) -> str:
     cold = record.get("n_cold", 0)
     pairs = f" ({cold:,} cold: unseen user or item; warm = the others)" if cold else ""
+    if "n_negatives" in record:
+        return (
+            f"the last action of {record['n_users']:,} users, among all items and (sampled) among "
+            f"{record['n_negatives']} random ones, drawn once"
+        )
     if "n_positives" in record:
         return f"{record['n_positives']:,} test positives of {record['n_test']:,} users{pairs}, ranked among all items"
     return f"{record['n_test']:,} test ratings{pairs}"
@@ -140,5 +145,5 @@ def markdown_table(document: dict[str, Any]) -> str:
     lines = ["| " + " | ".join([*heads, SETTINGS, "epochs"]) + " |"]
     lines.append("| --- |" + " ---: |" * (len(heads) - 1) + " --- | ---: |")
     for record, row in zip(primary(document["results"]), rows(document)):
-        lines.append("| " + " | ".join([*row, params(record["params"]), str(record.get("best_epoch", ""))]) + " |")
+        lines.append("| " + " | ".join([*row, params(record["params"]), epochs(record)]) + " |")
     return "\n".join(lines)

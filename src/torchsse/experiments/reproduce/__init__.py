@@ -9,7 +9,7 @@ from torchsse.experiments.reproduce.chain import Budget, Chain
 from torchsse.experiments.reproduce.figure import Study
 from torchsse.experiments.reproduce.table import Block, Overrides, Table
 
-__all__ = ["CHAINS", "FIGURES", "TABLES", "Block", "Budget", "Chain", "Overrides", "Study", "Table", "table"]
+__all__ = ["CHAINS", "FIGURES", "SIZED", "TABLES", "Block", "Budget", "Chain", "Overrides", "Study", "Table", "table"]
 
 
 def _table1(wanted: Overrides) -> Table:
@@ -28,6 +28,12 @@ def _table3(wanted: Overrides) -> Table:
     from torchsse.experiments.reproduce.table3 import table3
 
     return table3(wanted)
+
+
+def _table4(wanted: Overrides) -> Table:
+    from torchsse.experiments.reproduce.table4 import table4
+
+    return table4(wanted)
 
 
 def _table5(root: Path, size: str, wanted: Budget, device: str, checkpoint: str | None = None) -> Chain:
@@ -71,7 +77,14 @@ CHAINS: dict[str, Callable[[Path, str, Budget, str, str | None], Chain]] = {
 }
 """The language tables: made of a data directory, a size, a budget, a device and the checkpoint to start from."""
 
-TABLES: dict[str, Callable[[Overrides], Table]] = {"table1": _table1, "table2": _table2, "table3": _table3}
+TABLES: dict[str, Callable[[Overrides], Table]] = {
+    "table1": _table1,
+    "table2": _table2,
+    "table3": _table3,
+    "table4": _table4,
+}
+SIZED = ("table4",)
+"""Tables that come in sizes and run on a device."""
 
 
 def table(name: str, wanted: Overrides | None = None) -> Table:

@@ -39,7 +39,7 @@ class DataSet:
 
     name: str
     title: str
-    feedback: Literal["explicit", "implicit"]
+    feedback: Literal["explicit", "implicit", "sequences"]
     files: dict[str, str]
     read: Callable[[Files], CompareData]
     positives: int

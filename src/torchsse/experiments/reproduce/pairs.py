@@ -31,7 +31,7 @@ def paired(data: CompareData, document: dict[str, Any], settings: CompareSetting
     p values are Holm-corrected over the arms of one model and metric.
     """
     task = task_of(data.train)
-    part = task.part(data.train, data.test)
+    part = task.part(data)
     names = list(dict.fromkeys(record["arm"] for record in document["results"]))
     found = []
     for metric in dict.fromkeys(record["metric"] for record in document["results"]):

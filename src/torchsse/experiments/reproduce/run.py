@@ -134,6 +134,10 @@ def _config(block: Block, root: Path) -> dict[str, Any]:
 
 
 def _task(data: DataSet) -> Task:
+    if data.feedback == "sequences":
+        from torchsse.experiments.sequence_task import SequenceTask
+
+        return SequenceTask()
     if data.feedback == "implicit":
         from torchsse.experiments.ranking import RankingTask
 

@@ -66,11 +66,15 @@ class Overrides:
     trials: int | None = None
     seeds: int | None = None
     epochs: int | None = None
+    size: str | None = None
+    device: str | None = None
 
     def applied(self, settings: CompareSettings) -> CompareSettings:
-        """The settings with the budget asked for."""
-        given = {"trials": self.trials, "seeds": self.seeds, "epochs": self.epochs}
-        return replace(settings, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        """The settings with the budget asked for, on the device asked for; "auto" is a GPU if there is one."""
+        given: dict[str, Any] = {"trials": self.trials, "seeds": self.seeds, "epochs": self.epochs}
+        if hasattr(settings, "device"):
+            given["device"] = _found(self.device or "auto")
+        return replace(settings, **{name: value for name, value in given.items() if value is not None})
 
     def words(self) -> dict[str, Any]:
         """Those that were given.
@@ -124,6 +128,14 @@ class Table:
                 names = ", ".join(block.name for block in self.blocks)
                 raise ConfigError(f"{self.name} has no block {pattern!r}: expected some of {names}")
         return tuple(b for b in self.blocks if any(fnmatch.fnmatchcase(b.name, pattern) for pattern in only))
+
+
+def _found(device: str) -> str:
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 _PENALTIES = ("weight_decay", "regularization", "graph_weight")

@@ -17,8 +17,8 @@ class _Drop(torch.autograd.Function):
     """x times a mask that is 0 or 1 / kept."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
-        coins = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    def forward(ctx: Any, x: Tensor, threshold: int, generator: torch.Generator | None) -> Tensor:
+        coins = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None, generator=generator)
         mask = coins.view(torch.int16)[: x.numel()].view(x.shape) >= threshold - _SIDES // 2
         scale = _SIDES / (_SIDES - threshold)
         scaled = mask.to(x.dtype).mul_(scale)
@@ -26,16 +26,17 @@ class _Drop(torch.autograd.Function):
         return x * scaled
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (scaled,) = ctx.saved_tensors
-        return grads[0] * scaled, None
+        return grads[0] * scaled, None, None
 
 
 class Dropout(nn.Module):
     """Zeroes each number with chance p and scales the rest by 1 / (1 - p), in training.
 
     On the CPU in eager mode p is rounded to a multiple of 2^-16, for the zeros and the scale alike; elsewhere this is
-    `torch.nn.functional.dropout`. Randomness: the device's default generator.
+    `torch.nn.functional.dropout`. Randomness: `generator` there, so that fits on several threads of a process do not
+    share their coins; where that is None, and elsewhere, the device's default generator.
 
     >>> Dropout(0.25)(torch.ones(4)).unique().numel() <= 2
     True
@@ -44,6 +45,7 @@ class Dropout(nn.Module):
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
+        self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0.0:
@@ -53,7 +55,7 @@ class Dropout(nn.Module):
         threshold = round(self.p * _SIDES)
         if threshold >= _SIDES:
             return x * 0.0
-        out: Tensor = _Drop.apply(x.contiguous(), threshold)  # type: ignore[no-untyped-call]
+        out: Tensor = _Drop.apply(x.contiguous(), threshold, self.generator)  # type: ignore[no-untyped-call]
         return out
 
     def extra_repr(self) -> str:

@@ -20,12 +20,12 @@ from torchsse.recsys.ranking import RankingTest
 from torchsse.recsys.sequence.candidates import Candidates, draw_candidates, measure_candidates
 from torchsse.recsys.sequence.encode import encode_histories, threads
 from torchsse.recsys.sequence.histories import History, last_known, merge
-from torchsse.recsys.sequence.loop import RunFiles, run_sequence_epochs
+from torchsse.recsys.sequence.loop import run_sequence_epochs
 from torchsse.recsys.sequence.losses import LOSSES
 from torchsse.recsys.sequence.network import SequenceNetwork
 from torchsse.recsys.sequence.trainer import SequenceTrainer, TrainWords
 from torchsse.recsys.topk import top_k
-from torchsse.recsys.training import Callback, fingerprint
+from torchsse.recsys.training import Callback, checkpoint_for
 from torchsse.transition import Law
 
 __all__ = ["SequenceRecommender"]
@@ -135,7 +135,12 @@ class SequenceRecommender(Recommender):
                 every=self.validate_every,
                 metric=self.metric,
                 callback=callback,
-                files=self._files(held_out, (law, user_law)),
+                checkpoint=checkpoint_for(
+                    self,
+                    (self._indptr, self._indices),
+                    () if held_out is None else (held_out.offsets, held_out.items),
+                    (law, user_law),
+                ),
                 history=self.history_,
             )
 
@@ -163,20 +168,6 @@ class SequenceRecommender(Recommender):
             return lambda: float(self.evaluate_sampled(candidates, ks=(k,))["means"][name])
         test = RankingTest(self, held_out.to_ratings(), ks=(k,))
         return lambda: float(test.run(self._scorer(test))["means"][self.metric])
-
-    def _files(self, held_out: Sequences | None, laws: Any) -> RunFiles | None:
-        if self.checkpoint is None:
-            return None
-        apart = {"user_graph", "item_graph", "checkpoint", "checkpoint_seconds"}
-        words = {k: v for k, v in self.get_params().items() if k not in apart}
-        extra: list[Any] = [] if held_out is None else [held_out.offsets, held_out.items]
-        for law in laws:
-            graph = getattr(law, "graph", None)
-            if graph is not None:
-                extra += [graph.indptr, graph.indices, *([] if graph.weights is None else [graph.weights])]
-        ids = [self.user_ids.ids.tolist(), self.item_ids.ids.tolist()]
-        mark = fingerprint(words, ids, self._indptr, self._indices, *extra)
-        return RunFiles(self.checkpoint, mark, float(self.checkpoint_seconds))
 
     def observe(self, actions: Any) -> int:
         """Lengthen the histories of known users by later actions, without training; predictions start from there.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,47 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from torchsse.errors import ConfigError
-from torchsse.recsys import storage
 from torchsse.recsys.sequence.trainer import SequenceTrainer
 from torchsse.recsys.training import Callback, Checkpoint, DivergedError
 
-__all__ = ["RunFiles", "run_sequence_epochs"]
+__all__ = ["run_sequence_epochs"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 _BEST = "best."
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """The directory of a run's checkpoint, tied to the fingerprint of its settings and data.
-
-    Attributes:
-        directory: where it lies.
-        mark: the fingerprint.
-        seconds: write at most this often; the end of a run is always written.
-    """
-
-    directory: str | os.PathLike[str]
-    mark: str
-    seconds: float
-
-    def read(self) -> tuple[dict[str, Any], Arrays] | None:
-        """(progress, arrays), None if there is nothing yet."""
-        if not os.path.exists(os.path.join(self.directory, storage.MANIFEST)):
-            return None
-        document, arrays, _ = storage.read(self.directory, Checkpoint.KIND)
-        if document["mark"] != self.mark:
-            raise ConfigError(
-                f"checkpoint {os.fspath(self.directory)}: belongs to a run with other settings or data; "
-                "remove it or name another directory"
-            )
-        return document["progress"], arrays
-
-    def write(self, progress: dict[str, Any], arrays: Arrays) -> None:
-        facts = {"estimator": Checkpoint.KIND, "mark": self.mark, "progress": progress}
-        # a rename survives SIGKILL; waiting for the disk would survive a power cut too, for as long as an epoch
-        storage.write(self.directory, facts, arrays, None, sync=False)
 
 
 @dataclass
@@ -74,7 +39,7 @@ def run_sequence_epochs(
     every: int,
     metric: str,
     callback: Callback | None,
-    files: RunFiles | None,
+    checkpoint: Checkpoint | None,
     history: list[dict[str, Any]],
 ) -> tuple[int, str | None]:
     """Train up to `epochs` epochs; with `measure` end at the parameters of the best epoch measured.
@@ -87,11 +52,10 @@ def run_sequence_epochs(
     Raises:
         DivergedError: a loss or a parameter is not finite.
     """
-    run = _resume(trainer, files, history)
+    run = _resume(trainer, checkpoint, history)
     first = not (torch.distributed.is_available() and torch.distributed.is_initialized()) or (
         torch.distributed.get_rank() == 0
     )
-    written = -math.inf
     for epoch in range(run.start, epochs if run.stopped is None else run.start):
         began = time.perf_counter()
         loss = trainer.epoch(epoch)
@@ -112,9 +76,8 @@ def run_sequence_epochs(
         if callback is not None and callback(epoch + 1, info):
             run.stopped = run.stopped or "callback"
         over = run.stopped is not None or epoch + 1 == epochs
-        if files is not None and first and (over or time.monotonic() - written >= files.seconds):
-            files.write(_progress(run, epoch + 1, history), _arrays(trainer, run))
-            written = time.monotonic()
+        if checkpoint is not None and first:
+            checkpoint.write(_progress(run, epoch + 1, history), _arrays(trainer, run), force=over)
         if over:
             break
     if not all(bool(torch.isfinite(p).all()) for p in trainer.network.parameters()):
@@ -142,8 +105,8 @@ def _progress(run: _Run, epoch: int, history: list[dict[str, Any]]) -> dict[str,
     }  # fmt: skip
 
 
-def _resume(trainer: SequenceTrainer, files: RunFiles | None, history: list[dict[str, Any]]) -> _Run:
-    found = None if files is None else files.read()
+def _resume(trainer: SequenceTrainer, checkpoint: Checkpoint | None, history: list[dict[str, Any]]) -> _Run:
+    found = None if checkpoint is None else checkpoint.read()
     if found is None:
         return _Run()
     progress, arrays = found

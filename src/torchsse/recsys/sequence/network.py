@@ -15,8 +15,8 @@ from torchsse.recsys.sequence.layout import Group
 
 __all__ = ["SequenceNetwork"]
 
-#: Of initial weights: NDCG@10 on MovieLens-1M after ten epochs is .45 with it, .42 with 1.
-_SMALL = 0.1
+#: Standard deviation of initial weights, as in BERT.
+_SPREAD = 0.02
 
 
 class Block(nn.Module):
@@ -90,8 +90,9 @@ class SequenceNetwork(nn.Module):
         attention_dropout: of attention weights. Costs more time on a CPU than all else about a block.
         num_users: rows of the user table, with `user_hidden`.
         user_hidden: length of a user's row; 0: no users.
-        seed: of the initial values: normal, Xavier; those that a block adds to its input with a tenth of that, so that
-            at first a history says what its items say; biases 0.
+        seed: of the initial values: normal with standard deviation .02, biases 0. Of three ways this was the best by
+            NDCG@10 among all items on the validation part of MovieLens-1M after ten epochs of SASRec (d = 50, dropout
+            .2, one seed): .079, and .070 for Xavier with a tenth of it for what a block adds to its input.
 
     Shape:
         histories (n, L) of item codes, L <= max_length, each row's earliest item first and padding behind the last
@@ -131,12 +132,9 @@ class SequenceNetwork(nn.Module):
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 if parameter.dim() > 1:
-                    nn.init.xavier_normal_(parameter, generator=generator)
+                    parameter.normal_(0.0, _SPREAD, generator=generator)
                 elif name.endswith("bias"):
                     parameter.zero_()
-            for block in cast("list[Block]", list(self.blocks)):
-                block.out.weight.mul_(_SMALL)
-                block.outer.weight.mul_(_SMALL)
             self.item_embedding.weight[num_items] = 0.0
 
     def forward(self, histories: Tensor, users: Tensor | None = None) -> Tensor:

@@ -6,32 +6,20 @@ import torch
 from torch import Tensor
 
 from torchsse.recsys.sequence.batches import Batch
-from torchsse.swap import Coin, swap
-from torchsse.transition import Law
+from torchsse.recsys.swap_table import SwapTable
+from torchsse.swap import swap
 
-__all__ = ["Table", "swap_coupled", "swap_table"]
-
-
-class Table:
-    """A law with a coin: what `swap` asks for."""
-
-    def __init__(self, law: Law, p0: float) -> None:
-        self.law, self._coin = law, Coin(p0, law.rate)
-
-    @property
-    def p0(self) -> float:
-        return self._coin.p0
-
-    def coin(self, device: torch.device) -> Tensor:
-        return self._coin.threshold(device)
+__all__ = ["swap_coupled", "swap_table"]
 
 
-def swap_table(ids: Tensor, table: Table | None, generator: torch.Generator) -> Tensor:
+def swap_table(ids: Tensor, table: SwapTable | None, generator: torch.Generator) -> Tensor:
     """Swapped ids; the very same tensor without a table or at p0 = 0."""
     return ids if table is None or table.p0 == 0.0 else swap(ids, table, generator)
 
 
-def swap_coupled(batch: Batch, table: Table, certain: Table, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def swap_coupled(
+    batch: Batch, table: SwapTable, certain: SwapTable, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Inputs and targets as the authors' second code moves them.
 
     One coin for each action: where it falls the input is replaced, and the target by a draw of its own; elsewhere the

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +16,11 @@ from torch import Tensor
 from torchsse.recsys.kernels.rng import stream
 from torchsse.recsys.sequence.batches import Batch, Packed
 from torchsse.recsys.sequence.draws import UnseenItems
+from torchsse.recsys.sequence.dropout import Dropout
 from torchsse.recsys.sequence.losses import sampled_loss, softmax_loss
 from torchsse.recsys.sequence.network import SequenceNetwork
-from torchsse.recsys.sequence.swapping import Table, swap_coupled, swap_table
+from torchsse.recsys.sequence.swapping import swap_coupled, swap_table
+from torchsse.recsys.swap_table import SwapTable
 from torchsse.transition import Law
 
 __all__ = ["SequenceTrainer", "TrainWords"]
@@ -88,9 +92,9 @@ class SequenceTrainer:
             self._draws = UnseenItems(indptr, items, network.num_items, self.device)
         self._users = users
         self._input, self._output, self._certain = (
-            None if item_law is None else Table(item_law, p0) for p0 in (words.p0_input, words.p0_output, 1.0)
+            None if item_law is None else SwapTable(item_law, p0) for p0 in (words.p0_input, words.p0_output, 1.0)
         )
-        self._user = None if user_law is None else Table(user_law, words.p0_user)
+        self._user = None if user_law is None else SwapTable(user_law, words.p0_user)
         tables = [p for name, p in network.named_parameters() if "embedding" in name]
         others = [p for name, p in network.named_parameters() if "embedding" not in name]
         groups: list[dict[str, Any]] = [
@@ -117,9 +121,7 @@ class SequenceTrainer:
         self.swap_seconds, self.targets = 0.0, 0
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         self.network.train()
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(int(stream(words.seed, epoch, rank, MASK)) >> 1)
+        with self._masks(int(stream(words.seed, epoch, rank, MASK)) >> 1):
             for start in range(0, len(order), words.batch_size):
                 whole = order[start : start + words.batch_size]
                 total += self._step(whole, whole[rank::world], coin, chance)
@@ -127,6 +129,30 @@ class SequenceTrainer:
         if world > 1:
             torch.distributed.all_reduce(everything)
         return float(everything[0] / everything[1].clamp(min=1))
+
+    @contextmanager
+    def _masks(self, seed: int) -> Iterator[None]:
+        """Dropout draws from a stream of its own inside.
+
+        Attention weights are dropped by torch, from a generator that the whole process shares; so is everything on a
+        GPU. Fits with these must not run side by side.
+        """
+        modules = [module for module in self.network.modules() if isinstance(module, Dropout)]
+        if self.device.type == "cpu":
+            own = torch.Generator().manual_seed(seed)
+            for module in modules:
+                module.generator = own
+        shared = self.device.type != "cpu" or any(getattr(m, "attention_dropout", 0.0) for m in self.network.modules())
+        try:
+            if not shared:
+                yield
+                return
+            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+                torch.manual_seed(seed)
+                yield
+        finally:
+            for module in modules:
+                module.generator = None
 
     def _step(self, whole: Any, mine: Any, coin: torch.Generator, chance: torch.Generator) -> Tensor:
         """One update; the sum of the losses of this process's targets."""

@@ -1,0 +1,108 @@
+"""The arms of `torchsse compare` for histories: the same rules as in `arms.py`, ranges for SASRec.
+
+The paper fixes dropout .1, weight decay 1e-5 (printed as "1e5") and p = .1. SSE slows the start and does a part of what
+dropout does, so here dropout and p are searched together, and the first trial has half the paper's p.
+"""
+
+from __future__ import annotations
+
+from torchsse.experiments.arms import Arm, GraphSource, arm_of, with_prefix
+from torchsse.experiments.kinds import SASREC, SSEPT_KIND, ModelKind
+from torchsse.experiments.space import Range
+from torchsse.experiments.swap_ranges import Setting
+
+__all__ = ["deeper_arms", "sequence_arms", "strong_arms"]
+
+_DECAY = (Range(1e-6, 3e-4, log=True), 1e-5)
+_SWAP = (Range(0.01, 0.3, log=True), 0.05)
+_NEAR = (Range(0.02, 0.5, log=True), 0.1)
+_RHO = (Range(10.0, 1000.0, log=True), 200.0)
+_USER = (Range(0.3, 0.98), 0.92)
+
+
+def sequence_arms(
+    *,
+    item_graph: bool = False,
+    tune_learning_rate: bool = False,
+    sparse: bool = False,
+    model: ModelKind = SASREC,
+    fixed: dict[str, float | str] | None = None,
+) -> tuple[Arm, ...]:
+    """The arms over SASRec or SSE-PT; `sse-graph` is among them if items have a graph.
+
+    `none` tunes dropout and weight decay, as every arm with SSE does; `dropout` and `weight-decay` have one of them
+    alone. `sse-pt`, an arm of SASRec, is SSE-PT of the same width: a table of users beside that of items, with large p
+    on it. A neighbour is a milder replacement than any other item, so along a graph larger p are in range. Over SSE-PT
+    `sse-se` and `sse-graph` swap users too, and `sse-se-user` them alone.
+
+    Args:
+        item_graph: whether items have a graph.
+        tune_learning_rate: search it too, in every arm.
+        sparse: few actions a user: dropout is searched higher.
+        model: `SASREC` or `SSEPT_KIND`.
+        fixed: settings of all arms, such as the loss or the number of blocks.
+
+    >>> [arm.name for arm in sequence_arms()]
+    ['none', 'dropout', 'weight-decay', 'sse-se-input', 'sse-se-output', 'sse-se', 'sse-pt']
+    >>> sequence_arms(fixed={"loss": "softmax"})[1].fixed
+    {'loss': 'softmax', 'weight_decay': 0.0}
+    """
+    rate = (Range(0.1, 0.7), 0.5) if sparse else (Range(0.1, 0.6), 0.2)
+    common: dict[str, Setting] = {"learning_rate": (Range(3e-4, 3e-3, log=True), 1e-3)} if tune_learning_rate else {}
+    dropout, decay = {**common, "dropout": rate}, {**common, "weight_decay": _DECAY}
+    plain = {**decay, **dropout}
+    user: dict[str, Setting] = {"p0_user": _USER}
+    users = user if model is SSEPT_KIND else {}
+    both = {"p0_input": _SWAP, "p0_output": _SWAP}
+    near = {"p0_input": _NEAR, "p0_output": _NEAR, "rho_item": _RHO}
+
+    def arm(name: str, settings: dict[str, Setting], of: ModelKind = model, **more: float | str) -> Arm:
+        # SSE-PT swaps unless it is told not to
+        off = {side: 0.0 for side in ("p0_user", "p0_input", "p0_output") if of is SSEPT_KIND and side not in settings}
+        graphs: GraphSource = "given" if "rho_item" in settings else "none"
+        return arm_of(name, settings, fixed={**(fixed or {}), **off, **more}, graphs=graphs, model=of)
+
+    arms = [
+        arm("none", plain),
+        arm("dropout", dropout, weight_decay=0.0),
+        arm("weight-decay", decay, dropout=0.0),
+        *([arm("sse-se-user", {**plain, **users})] if users else []),
+        arm("sse-se-input", {**plain, "p0_input": _SWAP}),
+        arm("sse-se-output", {**plain, "p0_output": _SWAP}),
+        arm("sse-se", {**plain, **both, **users}),
+    ]
+    if item_graph:
+        arms.append(arm("sse-graph", {**plain, **near, **users}))
+    if not users:
+        arms.append(arm("sse-pt", {**plain, **both, **user}, SSEPT_KIND))
+    return tuple(arms)
+
+
+def strong_arms(*, item_graph: bool = False, sparse: bool = False, loss: str = "softmax") -> tuple[Arm, ...]:
+    """Plain, SSE-SE and SSE-Graph over a loss that the field uses today, to stand beside the paper's.
+
+    Args:
+        item_graph: whether items have a graph.
+        sparse: few actions a user.
+        loss: "softmax", "sampled-softmax" or "gbce"; the last two with 256 negatives that a batch shares.
+
+    >>> [arm.name for arm in strong_arms()]
+    ['softmax', 'softmax sse-se']
+    """
+    fixed: dict[str, float | str] = {"loss": loss}
+    if loss != "softmax":
+        fixed |= {"num_negatives": 256, "shared_negatives": True}
+    return _few(sequence_arms(item_graph=item_graph, sparse=sparse, fixed=fixed), loss)
+
+
+def deeper_arms(blocks: int = 6, *, sparse: bool = False) -> tuple[Arm, ...]:
+    """The paper's rows with more blocks: plain, and SSE-SE on inputs and outputs.
+
+    >>> [arm.name for arm in deeper_arms()], deeper_arms()[0].fixed
+    (['b6', 'b6 sse-se'], {'blocks': 6})
+    """
+    return _few(sequence_arms(sparse=sparse, fixed={"blocks": blocks}), f"b{blocks}")
+
+
+def _few(arms: tuple[Arm, ...], prefix: str) -> tuple[Arm, ...]:
+    return with_prefix(tuple(arm for arm in arms if arm.name in ("none", "sse-se", "sse-graph")), prefix)

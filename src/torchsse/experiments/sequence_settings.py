@@ -1,0 +1,66 @@
+"""What a comparison of sequence models is given beside what every comparison is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torchsse.errors import ConfigError
+from torchsse.experiments.settings import CompareSettings
+
+__all__ = ["SequenceSettings"]
+
+
+@dataclass(frozen=True)
+class SequenceSettings(CompareSettings):
+    """The same for histories, with defaults for SASRec on a CPU. Factors, biases, decay and shares have no meaning.
+
+    Attributes:
+        epochs: the most a fit may take.
+        patience: epochs without a better value on validation before a fit stops.
+        learning_rate: of Adam, where an arm does not search it.
+        trials: fewer than elsewhere, since each takes minutes.
+        seeds: the same.
+        hidden: the width of the network; SSE-PT gives half of it to the user.
+        blocks: of attention and feed-forward.
+        heads: of attention.
+        max_length: items of a history that count.
+        loss: "bce", "gbce", "sampled-softmax" or "softmax", where an arm does not fix it.
+        num_negatives: for each target; several are shared by a batch.
+        batch_size: users in a step.
+        validate_every: epochs between two measurements.
+        device: where fits run; elsewhere than on the CPU one at a time.
+        num_threads: of each fit.
+
+    Raises:
+        ConfigError: for a setting outside its range.
+    """
+
+    epochs: int = 200
+    patience: int = 30
+    learning_rate: float = 0.001
+    learning_rate_decay: float | None = 1.0
+    trials: int = 8
+    seeds: int = 3
+    validation_splits: int = 1
+    hidden: int = 50
+    blocks: int = 2
+    heads: int = 1
+    max_length: int = 200
+    loss: str = "bce"
+    num_negatives: int = 1
+    batch_size: int = 128
+    validate_every: int = 5
+    device: str = "cpu"
+    num_threads: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counts = ("blocks", "heads", "max_length", "num_negatives", "batch_size", "validate_every", "num_threads")
+        for name, least in (("hidden", 2), *((name, 1) for name in counts)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.hidden % self.heads:
+            raise ConfigError(f"heads must divide hidden = {self.hidden}, got {self.heads}")
+        losses = ("bce", "gbce", "sampled-softmax", "softmax")
+        if self.loss not in losses:
+            raise ConfigError(f"loss must be one of {', '.join(losses)}, got {self.loss!r}")

@@ -1,0 +1,198 @@
+"""The comparison over histories: both protocols against an oracle, resumption within a fit, what is refused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import implicit_case
+import numpy as np
+import pytest
+import sequence_case
+from compare_case import Quiet, timeless
+from sequence_case import SETTINGS, case
+
+from torchsse.errors import ConfigError
+from torchsse.experiments.compare import compare
+from torchsse.experiments.fit_files import FITS
+from torchsse.experiments.models import load_model
+from torchsse.experiments.search import propose
+from torchsse.experiments.sequence_arms import deeper_arms, sequence_arms, strong_arms
+from torchsse.experiments.sequence_settings import SequenceSettings
+from torchsse.experiments.sequence_task import CANDIDATES, MEASURED, SequenceTask
+from torchsse.experiments.settings import CompareSettings
+from torchsse.recsys.sequence import Candidates
+from torchsse.recsys.sequence.trainer import SequenceTrainer
+from torchsse.report import markdown_page, remarks, verdict
+
+ARMS = ["none", "sse-graph", "sse-pt"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("sequences") / "out"
+    data, arms = case()
+    return out, compare(data, arms, SETTINGS, out, jobs=2, observer=Quiet())
+
+
+def test_records(finished: tuple[Path, dict[str, Any]]) -> None:
+    out, returned = finished
+    document = json.loads((out / "results.json").read_text(), parse_constant=pytest.fail)
+    assert document == json.loads(json.dumps(returned))
+    records = document["results"]
+    assert [(r["metric"], r["arm"]) for r in records] == [(metric, arm) for metric in MEASURED for arm in ARMS]
+    for record in records[:3]:
+        values = [trial["value"] for trial in record["search"]]
+        assert record["validation_ndcg@10"] == max(values)
+        assert len(record["epochs_run"]) == len(record["stopped"]) == len(record["seeds"]) == SETTINGS.seeds
+        for best, run, why in zip(record["best_epochs"], record["epochs_run"], record["stopped"]):
+            assert best <= run <= SETTINGS.epochs
+            assert run == SETTINGS.epochs if why == "epochs" else run - best >= SETTINGS.patience
+        assert record["best_epochs"][0] == record["best_epoch"], "the first final fit is the chosen trial's"
+    assert document["provenance"]["config"]["task"] == "compare-sequences"
+    assert not (out / FITS).exists(), "nothing is kept of fits that are done"
+    page = markdown_page(document, [])
+    assert "100 random ones, drawn once" in page
+    assert "sampled HR@10" in page
+    assert verdict(document)
+    assert any("2 seeds are few" in remark for remark in remarks(document))
+
+
+def test_both_protocols_against_an_oracle(finished: tuple[Path, dict[str, Any]]) -> None:
+    """The saved model, user by user, with the stored random items."""
+    out, document = finished
+    data, _ = case()
+    saved = document["provenance"]["model"]
+    stored = np.load(out / "predictions" / f"{saved['arm']}-{saved['seed']}.npy", allow_pickle=False)
+    model: Any = load_model(out / saved["directory"])
+    drawn = Candidates.load(out / CANDIDATES)
+    assert drawn.negatives.shape == (len(stored), 100)
+    best = data.validation
+    assert best is not None
+    on_validation = model.evaluate(best, ks=(10,))["means"]["ndcg@10"]
+    chosen = next(r for r in document["results"] if r["arm"] == saved["arm"])
+    assert on_validation == pytest.approx(chosen["validation_ndcg@10"], abs=1e-6)
+    model.observe(best)
+    test: Any = data.test
+    for row, user in enumerate(range(test.num_users)):
+        target, history = int(test.of(user)[0]), set(data.train.of(user)) | set(best.of(user))  # type: ignore[union-attr]
+        scores = model._score_users(np.array([user]))[0]
+        rank = sum(scores[i] > scores[target] for i in range(len(scores)) if i not in history and i != target)
+        others = model.item_ids.encode(drawn.negatives[row])
+        assert not (set(others.tolist()) & (history | {target}))
+        sampled = int((scores[others] >= scores[target]).sum())
+        wanted = [v for r in (rank, sampled) for v in ((1 / np.log2(r + 2), 1.0) if r < 10 else (0.0, 0.0))]
+        assert stored[row] == pytest.approx(wanted, abs=1e-5)
+    means = {r["metric"]: r["per_seed"][0] for r in document["results"] if r["arm"] == saved["arm"]}
+    assert [means[name] for name in MEASURED] == pytest.approx(stored.astype(np.float64).mean(0))
+
+
+class Crash(Quiet):
+    """An observer that dies after so many epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.left = epochs
+
+    def progress(self, label: str, fraction: float) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("crash")
+
+
+def test_a_fit_goes_on_within(
+    finished: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed every few epochs: at most one of each fit under way is trained twice, and results agree to the bit."""
+    trained: list[int] = []
+    plain = SequenceTrainer.epoch
+
+    def counted(self: SequenceTrainer, epoch: int) -> float:
+        trained.append(epoch)
+        return plain(self, epoch)
+
+    monkeypatch.setattr(SequenceTrainer, "epoch", counted)
+    data, arms = case()
+    crashes = 0
+    while crashes < 4:
+        with pytest.raises(RuntimeError, match="crash"):
+            compare(data, arms, SETTINGS, tmp_path, jobs=1, observer=Crash(5))
+        crashes += 1
+    assert (tmp_path / FITS).is_dir()
+    document = compare(data, arms, SETTINGS, tmp_path, jobs=2, observer=Quiet())
+    whole = [json.loads(line) for line in (finished[0] / "journal.jsonl").read_text().splitlines()]
+    # the first final fit of an arm, and the model, are the chosen trial's: nothing is trained for them
+    needed = sum(len(r["curve"]["epoch"]) for r in whole if r["kind"] == "trial")
+    needed += sum(r["epochs_run"] for r in whole if r["kind"] == "final" and r["seed"] != SETTINGS.seed)
+    # when a fit dies the next one may have begun before the run ends
+    assert needed <= len(trained) <= needed + 2 * crashes
+    assert timeless(document) == timeless(finished[1])
+    for path in (finished[0] / "predictions").iterdir():
+        assert path.read_bytes() == (tmp_path / "predictions" / path.name).read_bytes()
+    assert not (tmp_path / FITS).exists()
+
+
+@pytest.mark.slow
+def test_sigkill_within_a_fit(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, sequence_case.__file__, str(out), "2", "0"]
+    for _ in range(2):
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            deadline, before = time.monotonic() + 200, _epochs(out)
+            while process.poll() is None and time.monotonic() < deadline:
+                if _epochs(out) != before:
+                    process.send_signal(signal.SIGKILL)
+                    break
+                time.sleep(0.002)
+        assert process.returncode == -signal.SIGKILL
+    data, arms = case()
+    assert timeless(compare(data, arms, SETTINGS, out, jobs=1, observer=Quiet())) == timeless(finished[1])
+
+
+def _epochs(out: Path) -> list[tuple[str, int]]:
+    """The checkpoints that are there, with the time of their last epoch."""
+    return [(path.parent.name, path.stat().st_mtime_ns) for path in sorted(out.glob(f"{FITS}/*/model.json"))]
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    data, arms = case()
+    with pytest.raises(ConfigError, match="SequenceSettings are needed"):
+        compare(data, arms, CompareSettings(), tmp_path, jobs=1, observer=Quiet())
+    ratings, others = implicit_case.case()
+    with pytest.raises(ConfigError, match="these settings are for histories"):
+        compare(ratings, others, SETTINGS, tmp_path, jobs=1, observer=Quiet())
+    with pytest.raises(ConfigError, match="what came between train and test"):
+        compare(replace(data, validation=None), arms, SETTINGS, tmp_path, jobs=1, observer=Quiet())
+    for wrong in ({"hidden": 9, "heads": 2}, {"loss": "hinge"}, {"blocks": 0}, {"epochs": 0}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            SequenceSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_fits_run_one_at_a_time_but_on_the_cpu() -> None:
+    assert SequenceTask().prepare(SETTINGS, 4) == 4
+    assert SequenceTask().prepare(replace(SETTINGS, device="cuda"), 4) == 1
+
+
+def test_arms_differ_in_what_they_name_only() -> None:
+    """And share their first points in what they share."""
+    arms = {arm.name: arm for arm in sequence_arms(item_graph=True)}
+    plain = propose(arms["none"], 0, [], 4, 0)
+    for name, arm in arms.items():
+        assert set(arm.space) <= {"weight_decay", "dropout", "p0_input", "p0_output", "p0_user", "rho_item"}
+        for mine, theirs in zip(propose(arm, 0, [], 4, 0), plain):
+            shared = mine.keys() & theirs.keys()
+            assert {k: mine[k] for k in shared} == {k: theirs[k] for k in shared}, name
+    assert arms["dropout"].fixed == {"weight_decay": 0.0}
+    assert arms["weight-decay"].fixed == {"dropout": 0.0}
+    assert [arm.name for arm in deeper_arms()] == ["b6", "b6 sse-se"]
+    assert [arm.name for arm in strong_arms(item_graph=True)] == ["softmax", "softmax sse-se", "softmax sse-graph"]
+    # SSE-PT swaps by default, so its plain arm says that it does not
+    over = SequenceTask().arms(SETTINGS, "ssept")
+    assert over[0].fixed == {"p0_user": 0.0, "p0_input": 0.0, "p0_output": 0.0}
+    assert "sse-pt" not in [arm.name for arm in over]

@@ -1,0 +1,119 @@
+"""Table 4 end to end on small made-up files: what is declared, read, run and said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import made_data
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from torchsse.cli import app
+from torchsse.experiments.reproduce import Overrides, sequence_datasets, table
+from torchsse.experiments.reproduce.cost import block_seconds
+from torchsse.experiments.reproduce.paper import TABLE4
+from torchsse.experiments.reproduce.table4 import SIZES
+from torchsse.experiments.sequence_settings import SequenceSettings
+from torchsse.report.document import check_document
+
+TINY = ["--ranks", "4", "--trials", "1", "--seeds", "1", "--epochs", "1"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_data.make_data(tmp_path_factory.mktemp("data"))
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["reproduce", "table4", *(str(argument) for argument in arguments)])
+
+
+@pytest.mark.parametrize("name", sequence_datasets.__all__)
+def test_every_data_set_is_read_from_its_layout(name: str, data: Path) -> None:
+    wanted = getattr(sequence_datasets, name)
+    found: Any = wanted.load(data)
+    train, validation, test = found.train, found.validation, found.test
+    assert train.num_users == 60
+    assert set(test.lengths.tolist()) == set(validation.lengths.tolist()) == {1}
+    assert (found.item_graph is not None) == ("item" in wanted.graphs)
+    # the last two of the file, in its order
+    first = train.user_ids.ids[0]
+    rows = {int(u) for u in np.atleast_1d(first)}
+    assert rows == {1}
+    assert not set(train.of(0)) & {int(test.of(0)[0]), int(validation.of(0)[0])}
+
+
+def test_an_edge_between_films_arrives_at_the_right_items(data: Path) -> None:
+    """Item n of the made-up file is film 41 - n."""
+    from torchsse.experiments.reproduce import datasets
+
+    found: Any = sequence_datasets.ML1M_HISTORIES.load(data)
+    films: Any = datasets.ML1M_SPARSE.load(data)
+    names = films.train.item_ids.ids
+    pairs = films.item_graph
+    linked = {(names[a], names[b]) for a in range(pairs.num_nodes) for b in pairs.neighbors(a)[0].tolist()}
+    graph, ids = found.item_graph, found.train.item_ids.ids
+    edges = [(41 - ids[a], 41 - ids[b]) for a in range(graph.num_nodes) for b in graph.neighbors(a)[0].tolist()]
+    known = {int(name) for name in names}
+    assert len(edges) > 100
+    assert all(edge in linked for edge in edges if edge[0] in known and edge[1] in known)
+
+
+def test_it_runs_and_says_what_it_ran(data: Path, tmp_path: Path) -> None:
+    done = run("--data", data, "--out", tmp_path, "--only", "ml1m-d4", "--device", "cpu", *TINY)
+    assert done.exit_code == 0, done.stderr + str(done.exception)
+    out = tmp_path / "table4" / "small"
+    document = check_document(json.loads((out / "results.json").read_text(), parse_constant=pytest.fail))
+    (block,) = document["blocks"]
+    declared = table("table4", Overrides(ranks=(4,), size="small")).blocks[0]
+    arms = [arm.name for arm in declared.arms]
+    assert [r["arm"] for r in document["results"]][: len(arms)] == arms
+    assert block["settings"]["device"] == "cpu"
+    assert {pair["arm"] for pair in block["pairs"]} == {"sampled-softmax sse-se"}
+    assert document["provenance"]["command"][-2:] == ["--only", "ml1m-d4"]
+    assert document["unfinished"] == ["video-d4", "beauty-d4", "sports-d4"]
+    page, web = (out / "report.md").read_text(), (out / "report.html").read_text()
+    ours = next(r for r in document["results"] if (r["arm"], r["metric"]) == ("sse-se", "sampled_ndcg@10"))
+    for text in (page, web):
+        assert "0.6200" in text, "the paper's number"
+        assert f"{ours['mean']:.4f}" in text
+        assert "1 of 1 (limit)" in text
+        assert "Stopped by the limit of epochs, not by validation: none, dropout" in text
+        assert "no rows with 6 blocks" in text
+        assert "sampled NDCG@10" in text
+    again = run("--data", data, "--out", tmp_path, "--only", "ml1m-d4", "--device", "cpu", *TINY)
+    assert "finished before" in again.stderr
+
+
+def test_declared_sizes() -> None:
+    small, full = (table("table4", Overrides(size=size)) for size in ("small", "full"))
+    assert [block.name for block in small.blocks] == ["ml1m-d50", "video-d50", "beauty-d50", "sports-d50"]
+    wanted = {"none", "dropout", "weight-decay", "sse-se-input", "sse-se-output", "sse-se", "sse-graph", "sse-pt"}
+    assert wanted < {arm.name for arm in small.blocks[0].arms}
+    assert {"b6", "b6 sse-se", "softmax", "softmax sse-se", "softmax sse-graph"} | wanted == {
+        arm.name for arm in full.blocks[0].arms
+    }
+    assert set(full.models) < {arm.name for arm in full.blocks[0].arms}
+    assert set(full.models.values()) == {fact.model for fact in TABLE4}
+    for each in SIZES:
+        for block in table("table4", Overrides(size=each)).blocks:
+            assert isinstance(block.settings, SequenceSettings)
+            assert block.settings.hidden == (50 if each == "small" else 100)
+    # about three hours of two cores, if every fit took all its epochs
+    assert block_seconds(small.blocks[0]) < 2 * 3.2 * 3600
+    settings = table("table4", Overrides(ranks=(8,), trials=3, seeds=4, epochs=5, device="cpu")).blocks[0].settings
+    assert isinstance(settings, SequenceSettings)
+    assert (settings.hidden, settings.trials, settings.seeds, settings.epochs, settings.device) == (8, 3, 4, 5, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("table1", ["--size", "small"]), ("figure3", ["--device", "cpu"]), ("table4", ["--size", "huge"])],
+)
+def test_what_has_no_sizes_refuses_them(name: str, words: list[str], data: Path) -> None:
+    done = CliRunner().invoke(app, ["reproduce", name, "--data", str(data), *words])
+    assert done.exit_code == 2
+    assert "Traceback" not in done.stderr
