@@ -84,3 +84,16 @@ def test_without_a_gpu() -> None:
     known = {path.stem.removeprefix("gpu_") for path in SCRIPT.parent.glob("gpu_*.py")}
     assert known < set(listed)
     assert "no step nonsense" in subprocess.run([SCRIPT, "swap", "nonsense"], **given).stderr
+
+
+def test_translation_is_measured_against_a_plain_loop() -> None:
+    pytest.importorskip("transformers")
+    from benchmarks import translate_speed
+
+    from torchsse.nlp.translation import TranslationSettings
+
+    small = {"layers": 1, "width": 16, "heads": 2, "inner": 16, "vocabulary": 300, "batch_tokens": 200, "p0": 0.01}
+    found = translate_speed.measure(TranslationSettings.of("tiny", **small), pairs=60, rounds=1, steps=2)
+    assert found["tokens_per_second"].keys() == found["tokens_per_processor_second"].keys()
+    assert min(found["tokens_per_second"].values()) > 0
+    assert set(found["ours_with_sse_ratio"]) == {"over ours", "over plain", "over plain, batches of like length"}
