@@ -3,9 +3,10 @@
 Made-up sentence pairs, lengths and words distributed as in text, as ids: nothing is read or cut into pieces. One model
 of `--size` (small: Marian 3 + 3 layers of width 256, 8,000 pieces), one optimiser, as many target tokens an update for
 all. Arms: ours with SSE (p0 = 0.01) and without; `plain`, as a first script has it: sentences in random order, padded
-to the longest of their batch, `model(..., labels=...)` with its logits at every position and no smoothing of labels; `plain, batches of like
-length`: the same on our batches, which tells what batching does and what the output layer at words only. Each round has
-so many updates of every arm, in turn; ratios are of rates within a round, by the wall clock and by processor time.
+to the longest of their batch, `model(..., labels=...)` with its logits at every position and labels not smoothed;
+`plain, batches of like length`: the same on our batches, which tells what batching does and what the output layer at
+words only. Each round has so many updates of every arm, in turn; ratios are of rates within a round, by the wall clock
+and by processor time.
 
 python -m benchmarks.translate_speed [--size small] [--num-threads 2] [--rounds 5] [--steps 4] [--out FILE]
 """
