@@ -26,7 +26,7 @@ def tune(
         typer.Argument(
             metavar="MODEL",
             help="Explicit ratings: mf, marginalized, graph-als. Implicit feedback, where every pair in TRAIN is a "
-            "positive: bpr, als, sqlrank.",
+            "positive: bpr, als, sqlrank. Histories: sasrec, ssept.",
         ),
     ],
     train: Annotated[
@@ -37,7 +37,9 @@ def tune(
     validation: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Ratings that judge trials. Default: a part of each user's.", rich_help_panel=o.DATA
+            metavar="FILE",
+            help="Ratings that judge trials. Default: a part of each user's; sasrec, ssept: each one's last action.",
+            rich_help_panel=o.DATA,
         ),
     ] = None,
     user_column: o.UserColumn = None,
@@ -45,18 +47,24 @@ def tune(
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     data_format: o.DataFormat = None,
+    order: o.OrderOption = None,
     item_graph: o.ItemGraph = None,
     user_graph: o.UserGraph = None,
     edge_weight: o.EdgeWeight = None,
     factors: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="RANK", help="A rank, several (10,50,100) or a range (10:200:log).", rich_help_panel=o.MODEL
+            metavar="RANK",
+            help="A rank, several (10,50,100) or a range (10:200:log); of sasrec, ssept the width. Default: 100; 50.",
+            rich_help_panel=o.MODEL,
         ),
-    ] = "100",
+    ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="At most; validation chooses. Default: 150, or 15 to 30 sweeps.", rich_help_panel=o.MODEL),
+        typer.Option(
+            help="At most; validation chooses. Default: 150, or 15 to 30 sweeps; sasrec, ssept 200.",
+            rich_help_panel=o.MODEL,
+        ),
     ] = None,
     patience: Annotated[
         int | None,
@@ -110,9 +118,10 @@ def tune(
 
     SSE probabilities, rho, learning rate and its decay, weight decay, rank; --search and --fix say otherwise.
 
-    Judged on validation: RMSE for explicit ratings, precision@10 over all items for implicit feedback. Writes
-    best.json, the model retrained on train and validation, trials.csv, a plot of the response to p0, and the study
-    (SQLite, Optuna's schema). An interrupted search goes on when started again; with more --trials a finished one does.
+    Judged on validation: RMSE for explicit ratings, precision@10 over all items for implicit feedback, NDCG@10 over all
+    items for histories. Writes best.json, the model retrained on train and validation, trials.csv, a plot of the
+    response to p0, and the study (SQLite, Optuna's schema). An interrupted search goes on when started again; with more
+    --trials a finished one does.
 
     \b
     torchsse tune bpr clicks.csv --trials 50 --out out/bpr
@@ -120,8 +129,10 @@ def tune(
       --out out/mf
     torchsse tune mf ratings.csv --item-graph edges.csv --fix p0_user=0 \\
       --search p0_item=0.001:0.9:log --out out/graph
+    torchsse tune sasrec actions.txt --fix loss=softmax --trials 20 --out out/sasrec
     torchsse recommend out/bpr/model --user 42
     """
+    from torchsse.errors import ConfigError
     from torchsse.experiments.tuning.models import MODELS
     from torchsse.experiments.tuning.settings import TuneSettings, load_tune_data, validation_words
     from torchsse.experiments.tuning.space import tune_space
@@ -139,6 +150,11 @@ def tune(
         profile=profile,
         validation_splits=validation_splits,
     )
+    histories = tuned.feedback == "sequences"
+    if order is not None and not histories:
+        raise ConfigError(f"--order: {model.value} has no such option; it is for sasrec, ssept")
+    if validation_splits is not None and histories:
+        raise ConfigError(f"--validation-splits: of {model.value} each user's last action judges, once")
     # a wrong setting shows before anything is read
     space = tune_space(
         tuned,
@@ -156,8 +172,9 @@ def tune(
         item_graph=item_graph,
         edge_weight=o.position(edge_weight),
         columns=o.columns(user_column, item_column, rating_column, timestamp_column, data_format),
+        order=None if order is None else order.value,
     )
-    what = "ratings" if tuned.feedback == "explicit" else "positives"
+    what = {"explicit": "ratings", "implicit": "positives", "sequences": "actions"}[tuned.feedback]
     say(f"train: {len(data.train):,} {what}, {data.train.num_users:,} users, {data.train.num_items:,} items")
     say(f"judged on {validation_words(settings, data)}")
     for note in data.notes:

@@ -6,14 +6,15 @@ validation, then test. To measure on test, a model should know train and validat
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from torchsse.data.sequences import Sequences
 from torchsse.errors import ConfigError, DataError
 
-__all__ = ["SequenceSplit", "leave_last_out", "split_by_time"]
+__all__ = ["SequenceSplit", "leave_last_out", "split_at", "split_by_time"]
 
 
 class SequenceSplit(NamedTuple):
@@ -48,6 +49,18 @@ def leave_last_out(sequences: Sequences, *, min_length: int = 3) -> SequenceSpli
     return SequenceSplit(
         sequences.select(~long | (left > 2)), sequences.select(long & (left == 2)), sequences.select(long & (left == 1))
     )
+
+
+def split_at(sequences: Sequences, counts: npt.NDArray[np.integer[Any]]) -> tuple[Sequences, Sequences]:
+    """The first `counts` actions of each user, (num_users,), and the others.
+
+    >>> first, others = split_at(Sequences.from_arrays([1, 1, 1, 2], [5, 6, 7, 8]), np.array([2, 5]))
+    >>> len(first), others.of(0).tolist()
+    (3, [2])
+    """
+    users = sequences.users
+    place = np.arange(len(sequences)) - sequences.offsets[users]
+    return sequences.select(place < counts[users]), sequences.select(place >= counts[users])
 
 
 def split_by_time(sequences: Sequences, validation: float = 0.1, test: float = 0.1) -> SequenceSplit:

@@ -129,7 +129,7 @@ def load_compare_data(
 
 
 def load_graphs(
-    train: Ratings, paths: Mapping[str, Path | None], weight: Column
+    train: Ratings | Sequences, paths: Mapping[str, Path | None], weight: Column
 ) -> tuple[dict[str, Graph | None], list[DataFile], list[str]]:
     """The graphs of both sides over the ids of train, None where there is no file; the files; what they cover."""
     graphs: dict[str, Graph | None] = {"user": None, "item": None}

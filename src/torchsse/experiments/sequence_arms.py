@@ -9,15 +9,11 @@ from __future__ import annotations
 from torchsse.experiments.arms import Arm, GraphSource, arm_of, with_prefix
 from torchsse.experiments.kinds import SASREC, SSEPT_KIND, ModelKind
 from torchsse.experiments.space import Range
-from torchsse.experiments.swap_ranges import Setting
+from torchsse.experiments.swap_ranges import SEQUENCE_NEAR, SEQUENCE_RHO, SEQUENCE_SWAP, SEQUENCE_USER, Setting
 
 __all__ = ["deeper_arms", "sequence_arms", "strong_arms"]
 
 _DECAY = (Range(1e-6, 3e-4, log=True), 1e-5)
-_SWAP = (Range(0.01, 0.3, log=True), 0.05)
-_NEAR = (Range(0.02, 0.5, log=True), 0.1)
-_RHO = (Range(10.0, 1000.0, log=True), 200.0)
-_USER = (Range(0.3, 0.98), 0.92)
 
 
 def sequence_arms(
@@ -51,10 +47,10 @@ def sequence_arms(
     common: dict[str, Setting] = {"learning_rate": (Range(3e-4, 3e-3, log=True), 1e-3)} if tune_learning_rate else {}
     dropout, decay = {**common, "dropout": rate}, {**common, "weight_decay": _DECAY}
     plain = {**decay, **dropout}
-    user: dict[str, Setting] = {"p0_user": _USER}
+    user: dict[str, Setting] = {"p0_user": SEQUENCE_USER}
     users = user if model is SSEPT_KIND else {}
-    both = {"p0_input": _SWAP, "p0_output": _SWAP}
-    near = {"p0_input": _NEAR, "p0_output": _NEAR, "rho_item": _RHO}
+    both = {"p0_input": SEQUENCE_SWAP, "p0_output": SEQUENCE_SWAP}
+    near = {"p0_input": SEQUENCE_NEAR, "p0_output": SEQUENCE_NEAR, "rho_item": SEQUENCE_RHO}
 
     def arm(name: str, settings: dict[str, Setting], of: ModelKind = model, **more: float | str) -> Arm:
         # SSE-PT swaps unless it is told not to
@@ -67,8 +63,8 @@ def sequence_arms(
         arm("dropout", dropout, weight_decay=0.0),
         arm("weight-decay", decay, dropout=0.0),
         *([arm("sse-se-user", {**plain, **users})] if users else []),
-        arm("sse-se-input", {**plain, "p0_input": _SWAP}),
-        arm("sse-se-output", {**plain, "p0_output": _SWAP}),
+        arm("sse-se-input", {**plain, "p0_input": SEQUENCE_SWAP}),
+        arm("sse-se-output", {**plain, "p0_output": SEQUENCE_SWAP}),
         arm("sse-se", {**plain, **both, **users}),
     ]
     if item_graph:

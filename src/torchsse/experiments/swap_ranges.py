@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torchsse.experiments.space import Range
 
 __all__ = ["RANKING_SWAPS", "RATING_COOCCURRENCE", "RATING_SWAPS", "Setting", "Swaps"]
+__all__ += ["SEQUENCE_NEAR", "SEQUENCE_RHO", "SEQUENCE_SWAP", "SEQUENCE_USER"]
 
 Setting = tuple[Range, float]
 """Where a setting is searched, and its default."""
@@ -51,3 +52,9 @@ RATING_COOCCURRENCE: dict[str, Setting] = {
     "neighbours": (Range(1, 20, log=True, integer=True), 4.0),
 }
 """Along each row's nearest by co-occurrence; users bear far smaller p0 than items."""
+
+# Of models of histories: the paper has p = .1 on inputs and outputs; .1 slows the start, so the first trial has half.
+SEQUENCE_SWAP: Setting = (Range(0.01, 0.3, log=True), 0.05)
+SEQUENCE_NEAR: Setting = (Range(0.02, 0.5, log=True), 0.1)
+SEQUENCE_RHO: Setting = (Range(10.0, 1000.0, log=True), 200.0)
+SEQUENCE_USER: Setting = (Range(0.3, 0.98), 0.92)

@@ -78,10 +78,9 @@ class Explainer:
     """Explains many recommendations of one fitted model: what they share is computed once.
 
     - SSE-Graph (an item graph, rho_item above 1, and p0_item above 0; for histories p0_input or p0_output): kind
-      "graph". A swap of item j of the user's
-      history to item i trained i with the user's rows: the probability q(j, i) that a swap of j lands on i says how
-      much. GraphALS: kind "edges", its graph is a penalty without probabilities. An item without a neighbour in the
-      history is explained by "factors".
+      "graph". A swap of item j of the user's history to item i trained i with the user's rows: the probability q(j, i)
+      that a swap of j lands on i says how much. GraphALS: kind "edges", its graph is a penalty without probabilities.
+      An item without a neighbour in the history is explained by "factors", if the model has them.
     - WeightedALS without a graph: kind "contributions". Given the item factors, a user's factors are linear in what
       the items of their history weigh, and so are their scores (Hu, Koren and Volinsky 2008, section 5; here with
       SSE-SE). `rest` holds what is left: other users' examples by SSE on users, and that the items have been solved for

@@ -84,7 +84,7 @@ def _section(document: dict[str, Any], title: str) -> Section:
     by_block = {block["name"]: block_document(document, block)["results"] for block in blocks}
     arms = in_order([list(dict.fromkeys(record["arm"] for record in records)) for records in by_block.values()])
     present = {record["metric"] for records in by_block.values() for record in records}
-    wanted = _OF_SEQUENCES if blocks[0]["feedback"] == "sequences" else _SUMMARY
+    wanted = _OF_SEQUENCES if blocks[0].get("feedback") == "sequences" else _SUMMARY
     metrics = [metric for metric in wanted if metric in present] or sorted(present)[:1]
     about = document["table"]
     paper = {(f["model"], f["metric"]): f["value"] for f in about["paper"] if f["data"] == blocks[0]["paper_data"]}

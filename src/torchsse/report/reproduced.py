@@ -142,7 +142,7 @@ def _facts(document: dict[str, Any], block: dict[str, Any]) -> list[str]:
 def _budget(block: dict[str, Any]) -> str:
     settings = block["settings"]
     each = f"{settings['trials']} trials per arm, {settings['seeds']} seeds"
-    if block["feedback"] == "sequences":
+    if block.get("feedback") == "sequences":
         return (
             f"Width {settings['hidden']}, {settings['blocks']} blocks where no other number is named, the latest "
             f"{settings['max_length']} actions, {each}, at most {settings['epochs']} epochs, "

@@ -12,7 +12,15 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from torchsse.experiments.space import Range
-from torchsse.experiments.swap_ranges import RANKING_SWAPS, RATING_SWAPS, Swaps
+from torchsse.experiments.swap_ranges import (
+    RANKING_SWAPS,
+    RATING_SWAPS,
+    SEQUENCE_NEAR,
+    SEQUENCE_RHO,
+    SEQUENCE_SWAP,
+    SEQUENCE_USER,
+    Swaps,
+)
 from torchsse.experiments.tuning.dimensions import Dimension, Value
 
 __all__ = ["METRICS", "MODELS", "ModelName", "Setting", "TunedModel"]
@@ -20,7 +28,7 @@ __all__ = ["METRICS", "MODELS", "ModelName", "Setting", "TunedModel"]
 Setting = tuple[Dimension, Value]
 """Where a setting is searched, and its value in the first trial."""
 
-METRICS = {"explicit": "rmse", "implicit": "precision@10"}
+METRICS = {"explicit": "rmse", "implicit": "precision@10", "sequences": "ndcg@10"}
 """What decides on validation, by feedback; the same as in `torchsse compare`."""
 
 
@@ -33,6 +41,8 @@ class ModelName(StrEnum):
     marginalized = "marginalized"
     graph_als = "graph-als"
     sqlrank = "sqlrank"
+    sasrec = "sasrec"
+    ssept = "ssept"
 
 
 @dataclass(frozen=True)
@@ -48,16 +58,18 @@ class TunedModel:
         swaps: searched if the model has SSE.
         with_graph: searched if a graph is given.
         response: the settings whose response is plotted.
+        rank: the constructor word that `--factors` is, and its default.
     """
 
     estimator: Callable[[], type[Any]]
-    feedback: Literal["explicit", "implicit"]
+    feedback: Literal["explicit", "implicit", "sequences"]
     epochs: int
     patience: int
     plain: dict[str, Setting]
     swaps: Swaps | None = None
     with_graph: dict[str, Setting] = field(default_factory=dict)
     response: tuple[str, ...] = ("p0_user", "p0_item")
+    rank: tuple[str, str] = ("factors", "100")
 
     @property
     def metric(self) -> str:
@@ -65,7 +77,12 @@ class TunedModel:
 
     @property
     def higher_is_better(self) -> bool:
-        return self.feedback == "implicit"
+        return self.feedback != "explicit"
+
+    @property
+    def swapped(self) -> tuple[str, ...]:
+        """The settings that are 0 without SSE."""
+        return () if self.swaps is None else ("p0_user", "p0_item")
 
     def settings(self, *, user_graph: bool, item_graph: bool) -> dict[str, Setting]:
         """What is searched, given which graphs there are."""
@@ -81,6 +98,29 @@ class TunedModel:
         if user_graph or item_graph:
             found |= self.with_graph
         return found
+
+
+@dataclass(frozen=True)
+class TunedSequenceModel(TunedModel):
+    """A model of histories: items that go in and items that should come out swap apart.
+
+    Attributes:
+        users: whether it has a table of users, which swaps too.
+    """
+
+    users: bool = False
+
+    @property
+    def swapped(self) -> tuple[str, ...]:
+        return (*(("p0_user",) if self.users else ()), "p0_input", "p0_output")
+
+    def settings(self, *, user_graph: bool, item_graph: bool) -> dict[str, Setting]:
+        found = dict(self.plain)
+        if self.users:
+            found["p0_user"] = SEQUENCE_USER
+        for name in ("p0_input", "p0_output"):
+            found[name] = SEQUENCE_NEAR if item_graph else SEQUENCE_SWAP
+        return found | ({"rho_item": SEQUENCE_RHO} if item_graph else {})
 
 
 def _mf() -> type[Any]:
@@ -118,6 +158,24 @@ def _sqlrank() -> type[Any]:
 
     return SQLRank
 
+
+def _sasrec() -> type[Any]:
+    from torchsse.recsys import SASRec
+
+    return SASRec
+
+
+def _ssept() -> type[Any]:
+    from torchsse.recsys import SSEPT
+
+    return SSEPT
+
+
+_SEQUENCES: dict[str, Setting] = {
+    "learning_rate": (Range(3e-4, 3e-3, log=True), 1e-3),
+    "weight_decay": (Range(1e-6, 3e-4, log=True), 1e-5),
+    "dropout": (Range(0.1, 0.7), 0.2),
+}
 
 MODELS: dict[ModelName, TunedModel] = {
     ModelName.mf: TunedModel(
@@ -183,5 +241,24 @@ MODELS: dict[ModelName, TunedModel] = {
             "weight_decay": (Range(0.005, 0.3, log=True), 0.05),
         },
         swaps=RANKING_SWAPS,
+    ),
+    ModelName.sasrec: TunedSequenceModel(
+        _sasrec,
+        "sequences",
+        epochs=200,
+        patience=30,
+        plain=_SEQUENCES,
+        response=("p0_input", "p0_output"),
+        rank=("hidden", "50"),
+    ),
+    ModelName.ssept: TunedSequenceModel(
+        _ssept,
+        "sequences",
+        epochs=200,
+        patience=30,
+        plain=_SEQUENCES,
+        response=("p0_user", "p0_input", "p0_output"),
+        rank=("hidden", "50"),
+        users=True,
     ),
 }

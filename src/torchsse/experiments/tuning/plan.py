@@ -143,8 +143,8 @@ class TunePlan:
         return Unit(label, partial(self._trial, asked))
 
     def _without_sse(self) -> list[Probe]:
-        swapping = [name for name in ("p0_user", "p0_item") if self._space.fixed.get(name) != 0]
-        if self._fitter.model.swaps is None or not swapping:
+        swapping = [name for name in self._fitter.model.swapped if self._space.fixed.get(name) != 0]
+        if not swapping:
             return []
         return [Probe("best settings without SSE", dict.fromkeys(swapping, 0.0))]
 

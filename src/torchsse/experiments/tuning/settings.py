@@ -18,6 +18,7 @@ from torchsse.experiments.tuning.space import TuneSpace
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
+    from torchsse.data.sequences import Order
     from torchsse.graph import Graph
 
 __all__ = ["TuneData", "TuneSettings", "config_of", "load_tune_data"]
@@ -70,7 +71,7 @@ class TuneSettings:
         >>> TuneSettings.of(MODELS[ModelName.bpr], epochs=20).validation_fraction
         0.2
         """
-        split = {"explicit": (0.1, 2), "implicit": (0.2, 1)}[model.feedback]
+        split = {"explicit": (0.1, 2), "implicit": (0.2, 1), "sequences": (0.1, 1)}[model.feedback]
         usual = {
             "epochs": model.epochs,
             "patience": model.patience,
@@ -85,26 +86,30 @@ class TuneData:
     """Ratings, graphs, and where they came from.
 
     Attributes:
-        train: what trials learn from; without `validation`, what is split for them.
+        train: `Ratings` that trials learn from; without `validation`, what is split for them. Or `Sequences`.
         validation: under the same id maps as train, or None.
         files: for provenance and for telling a resumed study from another one.
         reading: how the files were read, where it changes the data.
         notes: what a reader of the results should know.
+        histories: of `Sequences` train and validation together.
     """
 
-    train: Ratings
-    validation: Ratings | None = None
+    train: Any
+    validation: Any = None
     user_graph: Graph | None = None
     item_graph: Graph | None = None
     files: tuple[DataFile, ...] = ()
     reading: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    histories: Any = None
 
     @cached_property
-    def whole(self) -> Ratings:
+    def whole(self) -> Any:
         """Train and validation: what the best model is retrained on. A pair in both counts as validation has it."""
         if self.validation is None:
             return self.train
+        if self.histories is not None:
+            return self.histories
         train, validation = self.train, self.validation
         mine, theirs = (
             part.users.astype(np.int64) * train.num_items + part.items.astype(np.int64) for part in (train, validation)
@@ -118,7 +123,7 @@ class TuneData:
         users, items = (np.concatenate([getattr(kept, side), getattr(validation, side)]) for side in ("users", "items"))
         return type(train)(users, items, ratings, None, train.user_ids, train.item_ids)
 
-    def splits(self, settings: TuneSettings) -> tuple[tuple[Ratings, Ratings], ...]:
+    def splits(self, settings: TuneSettings) -> tuple[tuple[Any, Any], ...]:
         """What each fit of a trial learns from, and what judges it."""
         from torchsse.data import split
 
@@ -139,6 +144,7 @@ def load_tune_data(
     item_graph: Path | None = None,
     edge_weight: Column = None,
     columns: Columns | None = None,
+    order: Order | None = None,
 ) -> TuneData:
     """Read everything a study needs.
 
@@ -150,6 +156,7 @@ def load_tune_data(
         item_graph: edge file over raw item ids.
         edge_weight: the column of edge weights, for both; None = every edge counts 1.
         columns: of both rating files.
+        order: of histories, see `Sequences.from_ratings`.
 
     Raises:
         DataError: from the readers. ConfigError: an edge weight without a graph; pairs only where ratings are needed.
@@ -157,6 +164,8 @@ def load_tune_data(
     if edge_weight is not None and user_graph is None and item_graph is None:
         raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
     columns = columns or Columns()
+    if model.feedback == "sequences":
+        return _load_sequences(train, validation, user_graph, item_graph, edge_weight, columns, order)
     feedback: Literal["implicit"] | None = "implicit" if model.feedback == "implicit" else None
     learn = columns.read(train, feedback=feedback)
     files = [DataFile.of("train", train)]
@@ -178,6 +187,55 @@ def load_tune_data(
         columns.reading(edge_weight),
         tuple(about),
     )
+
+
+def _load_sequences(
+    train: Path,
+    validation: Path | None,
+    user_graph: Path | None,
+    item_graph: Path | None,
+    edge_weight: Column,
+    columns: Columns,
+    order: Order | None,
+) -> TuneData:
+    """Histories without each user's last action, and that; or both from files of their own."""
+    if user_graph is not None:
+        raise ConfigError("--user-graph: models of histories take --item-graph only")
+    from torchsse.data import Sequences
+    from torchsse.data.sequence_split import split_at
+
+    learn = columns.sequences(train, order)
+    files = [DataFile.of("train", train)]
+    reading = columns.reading(edge_weight) + ((("order", order),) if order is not None else ())
+    if validation is None:
+        whole, counts = learn, np.where(learn.lengths >= 3, learn.lengths - 1, learn.lengths)
+        reading += (("validation", "each user's last action"),)
+    else:
+        more = columns.sequences(validation, order)
+        files.append(DataFile.of("validation", validation))
+        # one pair of id maps for both, so that codes and graphs fit either and their union
+        ends = [np.concatenate([_raw(part, side) for part in (learn, more)]) for side in ("user", "item")]
+        whole = Sequences.from_arrays(*ends)
+        counts = np.bincount(whole.user_ids.encode(_raw(learn, "user")), minlength=whole.num_users)
+    first, held_out = split_at(whole, counts)
+    if not len(first) or not len(held_out):
+        raise ConfigError(f"{train}: expected users with at least three actions to judge trials by, found none")
+    graphs, graph_files, about = load_graphs(first, {"user": None, "item": item_graph}, edge_weight)
+    return TuneData(
+        first,
+        held_out,
+        None,
+        graphs["item"],
+        (*files, *graph_files),
+        tuple(sorted(reading)),
+        tuple(about),
+        whole,
+    )
+
+
+def _raw(part: Any, side: str) -> Any:
+    """Raw ids of each action."""
+    return part.user_ids.ids[part.users] if side == "user" else part.item_ids.ids[part.items]
 
 
 def _check(ratings: Ratings, path: Path, model: TunedModel) -> None:
@@ -209,6 +267,8 @@ def config_of(name: ModelName, space: TuneSpace, settings: TuneSettings, data: T
 
 def validation_words(settings: TuneSettings, data: TuneData) -> str:
     """How trials are judged, in words."""
+    if dict(data.reading).get("validation") is not None:
+        return f"each user's last action, {len(data.validation):,} of them"
     if data.validation is not None:
         return f"the validation file, {len(data.validation):,} ratings"
     times = "" if settings.validation_splits == 1 else f", {settings.validation_splits} times"

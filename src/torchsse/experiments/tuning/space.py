@@ -63,7 +63,7 @@ def tune_space(
     *,
     user_graph: bool = False,
     item_graph: bool = False,
-    factors: str = "100",
+    factors: str | None = None,
     fix: Sequence[str] = (),
     search: Sequence[str] = (),
 ) -> TuneSpace:
@@ -73,7 +73,7 @@ def tune_space(
         model: gives the space to start from.
         user_graph: whether users have one.
         item_graph: whether items have one.
-        factors: a rank, several (``10,50,100``) or a range (``10:200``).
+        factors: a rank, several (``10,50,100``) or a range (``10:200``); of models of histories the width.
         fix: ``name=value``, taken out of the search.
         search: ``name=low:high``, ``name=low:high:log`` or ``name=a,b,c``.
 
@@ -82,10 +82,11 @@ def tune_space(
     """
     kind = model.estimator()
     words = {name: value for name, value in kind._defaults().items() if name not in RESERVED}
-    table = {"factors": factors, **_pairs(search, "--search")}
+    rank, usual = model.rank
+    table = {rank: usual if factors is None else factors, **_pairs(search, "--search")}
     fixed = {name: parse_value(text) for name, text in _pairs(fix, "--fix").items()}
-    if "factors" in fixed:
-        del table["factors"]
+    if rank in fixed:
+        del table[rank]
     for name, option in (*((name, "--search") for name in table), *((name, "--fix") for name in fixed)):
         if name in RESERVED:
             raise ConfigError(f"{option}: {name} is {RESERVED[name]}")
@@ -97,7 +98,7 @@ def tune_space(
     settings = model.settings(user_graph=user_graph, item_graph=item_graph)
     for name, text in table.items():
         if not any(mark in text for mark in ":,"):
-            if name != "factors":
+            if name != rank:
                 raise ConfigError(f"--search {name}: expected low:high, low:high:log or a,b,c, got {text!r}")
             fixed[name] = parse_value(text)
             continue

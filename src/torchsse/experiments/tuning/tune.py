@@ -63,6 +63,10 @@ def tune(
     model = MODELS[name]
     started, clock, origin = now(), time.perf_counter(), provenance()
     config = config_of(name, space, settings, data)
+    if model.feedback == "sequences":
+        import torch
+
+        torch.set_num_threads(1)  # in every thread of the pool: a fit's bits depend on it
     fitter = TuneFitter(model, data, settings, data.splits(settings))
     claim_directory(out, JOURNAL)
     with ExitStack() as held:
