@@ -165,7 +165,7 @@ def load_tune_data(
         raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
     columns = columns or Columns()
     if model.feedback == "sequences":
-        return _load_sequences(train, validation, user_graph, item_graph, edge_weight, columns, order)
+        return _load_sequences(train, validation, item_graph, edge_weight, columns, order)
     feedback: Literal["implicit"] | None = "implicit" if model.feedback == "implicit" else None
     learn = columns.read(train, feedback=feedback)
     files = [DataFile.of("train", train)]
@@ -192,15 +192,12 @@ def load_tune_data(
 def _load_sequences(
     train: Path,
     validation: Path | None,
-    user_graph: Path | None,
     item_graph: Path | None,
     edge_weight: Column,
     columns: Columns,
     order: Order | None,
 ) -> TuneData:
     """Histories without each user's last action, and that; or both from files of their own."""
-    if user_graph is not None:
-        raise ConfigError("--user-graph: models of histories take --item-graph only")
     from torchsse.data import Sequences
     from torchsse.data.sequence_split import split_at
 
