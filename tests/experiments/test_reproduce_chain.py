@@ -224,7 +224,7 @@ def test_the_pages(tmp_path: Path) -> None:
     written = write_chain_pages(document, tmp_path / "out")
     assert [path.name for path in written] == ["report.md", "report.html", "differences.png"]
     text = written[0].read_text()
-    assert "| Test | none | 0.25 | 0.5" in text
+    assert "| Test | none | 0.2500 | 0.5" in text
     assert "sse against none: better on 2 of 2 test sets (significantly on 2)" in text
     assert "Both: +0.3000 (+0.3000 to +0.3000)" in text
     assert str(tmp_path) not in text

@@ -151,6 +151,9 @@ def test_killed_and_resumed_equals_uninterrupted(
         assert "goes on from step" in stopped.stderr
     assert run(data, tmp_path, *some).exit_code == 0
     assert seen == ["training", "measuring"]
+    losses = {unit["unit"]: unit["facts"] for unit in read(small)["units"]}
+    for unit in read(folder)["units"]:
+        assert unit["facts"] == losses[unit["unit"]], "losses to the bit, scores, sentences"
     for key in ("results", "pairs"):
         whole = {(r["block"], r["metric"], r["arm"]): r for r in read(small)[key]}
         mine = read(folder)[key]

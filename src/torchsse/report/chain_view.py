@@ -75,7 +75,7 @@ def _of_metric(document: dict[str, Any], metric: str) -> Part:
                 continue
             own = [pair for pair in pairs if pair["block"] == block["name"] and pair["arm"] == arm]
             fact = facts.get((block["paper"], about["models"].get(arm)))
-            paper = "" if fact is None else f"{fact:g}"
+            paper = number(fact, 1 if places == 2 else places)
             base = [block["title"], arm, paper, _mean(record, places), f"{record['n_test']:,}"]
             rows.append(base + (_against(own[0], places) if own else [""] * 4))
             rows += [[""] * 5 + _against(pair, places) for pair in own[1:]]

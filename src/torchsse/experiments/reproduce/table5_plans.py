@@ -81,8 +81,8 @@ _SMALL = Plan(
     sample=200,
     settings=TranslationSettings.of("tiny", epochs=8, schedule="linear"),
     batch_tokens=4096,
-    train_seconds=900,
-    sentence_seconds=0.03,
+    train_seconds=700,
+    sentence_seconds=0.02,
     dev="val",
     dev_pairs=1000,
     differs=(
