@@ -96,10 +96,8 @@ def _on_hard_negatives(wanted: Overrides, rank: int) -> Block:
     data, settings = ML1M_IMPLICIT, wanted.applied(replace(HARD, factors=rank))
     arms = hard_arms(**_graphs(data))
     alone = tuple(replace(arm, name=arm.name.removeprefix("hard").strip() or BASELINE) for arm in arms)
-    remark = (
-        f"{settings.trials} trials, each on {settings.validation_splits} validation parts, {settings.seeds} seeds, "
-    )
-    remark += f"at most {settings.epochs} epochs."
+    searched = f"{settings.trials} trials, each on {settings.validation_splits} validation parts"
+    remark = f"{searched}, {settings.seeds} seeds, at most {settings.epochs} epochs."
     return Block(f"{data.name}-hard-r{rank}", f"rank {rank}, hardest of 4 negatives", data, settings, alone, remark)
 
 
