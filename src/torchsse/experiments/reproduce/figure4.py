@@ -83,7 +83,7 @@ def reproduce_figure4(
         "figure": {
             "name": "figure4",
             "studies": [{"name": study.name, "title": study.title} for study in studies],
-            "measured": "the metric on test after each epoch, at settings fixed beforehand: nothing is chosen by it. "
+            "measured": "The metric on test after each epoch, at settings fixed beforehand: nothing is chosen by it. "
             "Seconds are those of training alone, on one core: epochs times the shortest one of all seeds, since every "
             "epoch does the same work and whatever else runs on the machine only adds.",
         },
