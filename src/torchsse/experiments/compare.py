@@ -63,7 +63,8 @@ def compare(
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
     jobs = task.prepare(settings, jobs)
     two_users(data.test)
-    started, clock, origin = now(), time.perf_counter(), provenance()
+    started, clock = now(), time.perf_counter()
+    origin = provenance(str(getattr(settings, "device", "cpu")))
     config = config_of(task, settings, arms, data)
     claim_directory(out, JOURNAL, allowed)
     with Journal(out / JOURNAL, config, restart=restart) as journal:
