@@ -41,16 +41,17 @@ class Size:
 SIZES = {
     "small": Size(
         50, 2, 1, 120, 20, False, "sampled-softmax",
-        "Size small, for two cores: d = 50, two trials of each arm and one final fit, so that there is no interval "
-        "over seeds; no rows with 6 blocks; a fit that reaches the last epoch allowed may not have converged.",
+        "Size small, for two cores: no rows with 6 blocks; one final fit of each arm gives no interval over seeds, and "
+        "differences do not cover the luck of its seed; a fit that reaches the last epoch allowed may not have "
+        "converged.",
     ),
     "medium": Size(
         100, 4, 3, 300, 40, True, "softmax",
-        "Size medium: d = 100, four trials of each arm, three final fits.",
+        "Size medium, for a GPU.",
     ),
     "full": Size(
         100, 12, 3, 800, 80, True, "softmax",
-        "Size full: d = 100, twelve trials of each arm, three final fits.",
+        "Size full, for a GPU.",
     ),
 }  # fmt: skip
 SETS = (ML1M_HISTORIES, VIDEO, BEAUTY, SPORTS)
@@ -63,9 +64,9 @@ def table4(wanted: Overrides) -> Table:
     size = SIZES[wanted.size or "small"]
     if wanted.ranks is not None and any(rank < 2 for rank in wanted.ranks):
         raise ConfigError("--ranks of table4 are widths: expected at least 2")
-    blocks = []
+    widths, blocks = wanted.ranks or (size.hidden,), []
     for data in SETS:
-        for hidden in wanted.ranks or (size.hidden,):
+        for hidden in widths:
             budget = SequenceSettings(
                 hidden=hidden,
                 max_length=LENGTH.get(data.name, 50),
@@ -117,7 +118,7 @@ def table4(wanted: Overrides) -> Table:
             "weight decay 1e-5 (printed as 1e5) and p .1.",
             "A fit learns from all but each user's last two actions and stops by the one before the last, as in the "
             "code of SASRec.",
-            *(["d = 50; the paper has d = 100."] if size.hidden == 50 else []),
+            *([f"d = {', '.join(map(str, widths))}; the paper has d = 100."] if widths != (100,) else []),
         ),
         arm_differs={
             "none": "Dropout and weight decay searched.",
