@@ -64,7 +64,8 @@ def table4(wanted: Overrides) -> Table:
     size = SIZES[wanted.size or "small"]
     if wanted.ranks is not None and any(rank < 2 for rank in wanted.ranks):
         raise ConfigError("--ranks of table4 are widths: expected at least 2")
-    widths, blocks = wanted.ranks or (size.hidden,), []
+    widths = wanted.ranks or (size.hidden,)
+    blocks = []
     for data in SETS:
         for hidden in widths:
             budget = SequenceSettings(
