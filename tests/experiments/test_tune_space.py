@@ -16,9 +16,13 @@ from torchsse.experiments.tuning.space import tune_space
 @pytest.mark.parametrize("name", ModelName)
 @pytest.mark.parametrize(("user_graph", "item_graph"), [(False, False), (True, False), (False, True), (True, True)])
 def test_every_model_has_a_space_that_its_estimator_takes(name: ModelName, user_graph: bool, item_graph: bool) -> None:
+    if user_graph and MODELS[name].feedback == "sequences":
+        with pytest.raises(ConfigError, match="--user-graph"):
+            tune_space(MODELS[name], user_graph=user_graph, item_graph=item_graph)
+        return
     space = tune_space(MODELS[name], user_graph=user_graph, item_graph=item_graph)
     for side, there in (("user", user_graph), ("item", item_graph)):
-        assert (f"rho_{side}" in space.searched) == (there and MODELS[name].swaps is not None)
+        assert (f"rho_{side}" in space.searched) == (there and bool(MODELS[name].swapped))
     assert set(space.defaults) == set(space.searched)
     assert all(inside(space.searched[word], value) == value for word, value in space.defaults.items())
     if user_graph or item_graph:
@@ -58,6 +62,10 @@ def test_whole_numbers_are_known_from_the_estimator() -> None:
 def test_a_table_that_never_swaps_has_no_rho_to_search() -> None:
     space = tune_space(MODELS[ModelName.mf], item_graph=True, fix=["p0_item=0"])
     assert "rho_item" not in space.searched
+    histories = MODELS[ModelName.sasrec]
+    assert "rho_item" in tune_space(histories, item_graph=True, fix=["p0_input=0"]).searched
+    assert "rho_item" not in tune_space(histories, item_graph=True, fix=["p0_input=0", "p0_output=0"]).searched
+    assert tune_space(histories, factors="8,16").searched["hidden"] == Choice((8, 16))
     assert space.fixed["rho_item"] == 200.0
 
 

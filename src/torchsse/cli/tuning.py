@@ -153,8 +153,6 @@ def tune(
     histories = tuned.feedback == "sequences"
     if order is not None and not histories:
         raise ConfigError(f"--order: {model.value} has no such option; it is for sasrec, ssept")
-    if user_graph is not None and histories:
-        raise ConfigError(f"--user-graph: {model.value} takes --item-graph only")
     if validation_splits is not None and histories:
         raise ConfigError(f"--validation-splits: of {model.value} each user's last action judges, once")
     # a wrong setting shows before anything is read

@@ -23,6 +23,9 @@ from torchsse.experiments.tuning.models import TunedModel
 
 __all__ = ["TuneSpace", "tune_space"]
 
+_SWAPS = {"user": ("p0_user",), "item": ("p0_item", "p0_input", "p0_output")}
+"""The settings that say how often a table swaps."""
+
 RESERVED = {
     "epochs": "an option of its own: --epochs",
     "patience": "an option of its own: --patience",
@@ -80,6 +83,8 @@ def tune_space(
     Raises:
         ConfigError: a setting that the estimator does not have, or a value that it does not take; nothing to search.
     """
+    if user_graph and model.feedback == "sequences":
+        raise ConfigError("--user-graph: models of histories take --item-graph only")
     kind = model.estimator()
     words = {name: value for name, value in kind._defaults().items() if name not in RESERVED}
     rank, usual = model.rank
@@ -105,10 +110,10 @@ def tune_space(
         dimension = parse_dimension(text, integer=_whole(kind, name), name=name)
         start = settings[name][1] if name in settings else words[name]
         settings[name] = dimension, start if start is not None else _first(dimension)
-    for side in ("user", "item"):
+    for side, swaps in _SWAPS.items():
         # a table that never swaps has no rho to search
         rho = f"rho_{side}"
-        if fixed.get(f"p0_{side}") == 0 and rho in settings and rho not in table:
+        if all(fixed.get(name) == 0 for name in swaps if name in words) and rho in settings and rho not in table:
             fixed.setdefault(rho, settings.pop(rho)[1])
     searched = {name: dimension for name, (dimension, _) in settings.items() if name not in fixed}
     if not searched:
