@@ -27,7 +27,7 @@ class FitFiles:
 
     >>> from torchsse.experiments.sequence_arms import sequence_arms
     >>> FitFiles(Path("out")).place(sequence_arms()[0], {"dropout": 0.2, "weight_decay": 1e-5}, 3).name
-    'none-6e0d5d2e-3'
+    'none-84f81204-3'
     """
 
     folder: Path
