@@ -172,6 +172,25 @@ def test_other_settings_or_data_are_refused(finished: tuple[Path, dict[str, Any]
         compare(data, arms, SETTINGS, tmp_path, jobs=1, observer=Quiet())
 
 
+def test_seeds_may_be_added_and_left_out(tmp_path: Path) -> None:
+    """Only the fits of new seeds are made, and the results are those of a fresh run with as many seeds."""
+    data, arms = case()
+    few, small = arms[:2], replace(SETTINGS, trials=3, epochs=4)
+    fresh = {
+        seeds: compare(data, few, replace(small, seeds=seeds), tmp_path / str(seeds), jobs=2, observer=Quiet())
+        for seeds in (1, 2, 4)
+    }
+    out, before = tmp_path / "2", fresh[2]
+    observer = Quiet()
+    more = compare(data, few, replace(small, seeds=4), out, jobs=2, observer=observer)
+    assert sorted(observer.labels) == [f"{arm}, seed {seed}" for arm in ("none", "sse-se") for seed in (2, 3)]
+    assert timeless(more) == timeless(fresh[4])
+    assert timeless(more)["results"] != timeless(before)["results"]
+    observer = Quiet()
+    assert timeless(compare(data, few, replace(small, seeds=1), out, jobs=2, observer=observer)) == timeless(fresh[1])
+    assert observer.labels == []
+
+
 def test_restart_discards(tmp_path: Path) -> None:
     data, arms = case()
     small = replace(SETTINGS, trials=1, seeds=2, epochs=2)

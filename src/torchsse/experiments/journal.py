@@ -7,7 +7,7 @@
 
 A kill can tear only the last line; it is cut off when the journal is opened again. A damaged line elsewhere, or a
 journal of another run, is refused. Arms are judged one by one (`arms_stated.py`): a run with other arms, or an arm
-declared otherwise, is the same run, of which some arms are not done yet.
+declared otherwise, is the same run, of which some arms are not done yet. So is one with more seeds, or fewer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Journal:
     Args:
         path: the file; made if it does not exist.
         config: everything the results depend on. A journal written under another config is refused, unless the arms
-            are all that differs.
+            and the number of seeds (`settings.seeds`) are all that differs.
         restart: discard what the file holds, whatever config it was written under.
 
     Attributes:
@@ -129,8 +129,9 @@ class Journal:
                 f"{self.path}: not a journal of this version of torchsse; remove it or choose another --out"
             )
         held = header.get("config", {})
-        if header.get("fingerprint") != fingerprint({**config, **_arms_of(held)}):
-            changed = ", ".join(differences(held, {**config, **_arms_of(held)})) or "unknown"
+        as_held = _with_what_may_differ(config, held)
+        if header.get("fingerprint") != fingerprint(as_held):
+            changed = ", ".join(differences(held, as_held)) or "unknown"
             raise ConfigError(
                 f"{self.path.parent} holds a run with other settings or data ({changed}); "
                 "choose another --out, or --restart to discard it"
@@ -159,6 +160,9 @@ def glance(path: Path) -> tuple[dict[str, Any], list[Record]] | None:
         return None
 
 
-def _arms_of(config: dict[str, Any]) -> dict[str, Any]:
-    """That part of a config, if it has it."""
-    return {key: config[key] for key in (ARMS,) if key in config}
+def _with_what_may_differ(config: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
+    """The config with the arms and the number of seeds that a journal was begun with: no fit depends on these."""
+    same = {**config, **{key: held[key] for key in (ARMS,) if key in held}}
+    if "seeds" in held.get("settings", {}) and "seeds" in config.get("settings", {}):
+        same["settings"] = {**config["settings"], "seeds": held["settings"]["seeds"]}
+    return same

@@ -56,7 +56,7 @@ class Plan:
         finals = [r for r in held if r["kind"] == "final" and intact(self._out, r)]
         self._finals = {(r["arm"], r.get("number"), r["seed"]): r for r in finals}
         for record in held:
-            if record["kind"] == DIVERGED:
+            if record["kind"] == DIVERGED and record["seed"] in settings.final_seeds:
                 self._searches[record["arm"]].unstable.add(record["number"])
         self._saved = saved_model(self._out, journal.records, held)
         self._queues = [self._advance(search) for search in self._searches.values()]
