@@ -129,7 +129,7 @@ def tune(
       --out out/mf
     torchsse tune mf ratings.csv --item-graph edges.csv --fix p0_user=0 \\
       --search p0_item=0.001:0.9:log --out out/graph
-    torchsse tune sasrec actions.txt --fix loss=softmax --trials 20 --out out/sasrec
+    torchsse tune sasrec actions.txt --fix loss=softmax --trials 20 --out sasrec
     torchsse recommend out/bpr/model --user 42
     """
     from torchsse.errors import ConfigError
