@@ -161,6 +161,29 @@ def test_some_blocks_first_keep_the_checkpoints_of_the_others(tmp_path: Path) ->
     assert not list((out / "work").iterdir())
 
 
+def test_some_blocks_again_leave_the_others_in_the_results(tmp_path: Path) -> None:
+    root, out = tmp_path / "data", tmp_path / "out"
+    whole = run(made(root, []), root, out)
+    again = run(made(root, []), root, out, only=["dev"])
+    assert again["unfinished"] == []
+    assert again["results"] == whole["results"]
+    assert again["pairs"] == whole["pairs"], "Holm's family is still that of the whole table"
+    assert again["units"] == whole["units"]
+
+
+def test_arms_are_compared_on_the_seeds_that_both_hold(tmp_path: Path) -> None:
+    root, out, log = tmp_path / "data", tmp_path / "out", Log()
+    run(made(root, log, seeds=1), root, out)
+    with pytest.raises(KeyboardInterrupt):
+        run(made(root, log, fail_at=3), root, out)
+    assert log[-4:] == ["none-1", "none-1-dev", "none-1-test", "sse-1"]
+    document = run(made(root, log), root, out, only=["dev"])
+    seeds = {(r["block"], r["arm"]): r["seeds"] for r in document["results"]}
+    assert seeds == {(block, arm): [0, 1] if block == "dev" else [0]
+                     for block in ("dev", "test", "all") for arm in ("none", "sse")}  # fmt: skip
+    assert document["unfinished"] == ["test", "all"], "a seed of theirs is missing"
+
+
 def test_lost_values_are_measured_again_and_lost_checkpoints_made_again(tmp_path: Path) -> None:
     root, out, log = tmp_path / "data", tmp_path / "out", Log()
     before = run(made(root, log), root, out)

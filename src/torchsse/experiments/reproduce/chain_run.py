@@ -84,7 +84,9 @@ def config_of_chain(chain: Chain, root: Path) -> dict[str, Any]:
 def run_chain(
     chain: Chain, units: Sequence[Unit], root: Path, out: Path, *, watcher: Watcher, restart: bool
 ) -> list[Record]:
-    """Run the units that the journal in `out` does not hold yet; the records of all of them, in order.
+    """Run the units that the journal in `out` does not hold yet; the records of all that it holds now, in order.
+
+    Those of units that were not asked for this time are among them: some blocks today do not undo those of yesterday.
 
     A record whose values are gone or damaged does not count. A unit whose checkpoint was removed is run again if a
     unit that needs it is not done, and its record takes the place of the earlier one.
@@ -95,7 +97,7 @@ def run_chain(
         run = _Run(chain, units, out, journal, watcher, restart)
         for unit in units:
             run.finish(unit)
-        return [run.held[unit.name] for unit in units]
+        return [run.held[unit.name] for unit in chain.units if unit.name in run.held]
 
 
 class _Run:
