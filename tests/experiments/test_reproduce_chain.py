@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,27 @@ def test_arms_are_compared_on_the_seeds_that_both_hold(tmp_path: Path) -> None:
     assert seeds == {(block, arm): [0, 1] if block == "dev" else [0]
                      for block in ("dev", "test", "all") for arm in ("none", "sse")}  # fmt: skip
     assert document["unfinished"] == ["test", "all"], "a seed of theirs is missing"
+    assert "Not measured yet: test (in part), all (in part)." in write_chain_pages(document, out)[0].read_text()
+
+
+def shared(chain: Chain, log: Log) -> Chain:
+    """The same with a training that all seeds go out from."""
+    units = [Unit("pre-train", "pre-training", None, trained("pre-train", log))]
+    for unit in chain.units:
+        units.append(replace(unit, needs=("pre-train",)) if unit.block is None else unit)
+    return replace(chain, units=tuple(units))
+
+
+def test_further_seeds_go_out_from_the_same_shared_training(tmp_path: Path) -> None:
+    root, out, log = tmp_path / "data", tmp_path / "out", Log()
+    run(shared(made(root, log, seeds=1), log), root, out)
+    left = sorted(path.name for path in (out / "work").iterdir())
+    assert left == ["pre-train", "pre-train.done"], "those of one seed go, the shared one stays"
+    run(shared(made(root, log, seeds=2), log), root, out)
+    assert log.count("pre-train") == 1
+    shutil.rmtree(out / "work" / "pre-train")
+    run(shared(made(root, log, seeds=2), log), root, out)
+    assert log.count("pre-train") == 1, "lost, but nothing is left that needs it"
 
 
 def test_lost_values_are_measured_again_and_lost_checkpoints_made_again(tmp_path: Path) -> None:

@@ -152,11 +152,15 @@ class _Run:
         return {"kind": "unit", **about, "facts": facts, "values": values, "finished": now()}
 
     def _tidy(self) -> None:
-        """Remove the directories of finished units that none needs which is left, of all units of the table."""
+        """Remove the directories of finished units that none needs which is left, of all units of the table.
+
+        Those that all seeds share stay: seeds may be added later.
+        """
         needed = self._needed(self._left())
         for unit in self.chain.units:
             marker, folder = self._marker(unit.name), self.work / unit.name
-            if unit.name in self.held and unit.name not in needed:
+            shared = unit.seed is None and unit.block is None
+            if unit.name in self.held and unit.name not in needed and not shared:
                 marker.unlink(missing_ok=True)
                 if folder.exists():  # renamed first: half a checkpoint must not look like one
                     gone = folder.with_name(f"{folder.name}{_GONE}")
