@@ -214,6 +214,17 @@ def test_lost_values_are_measured_again_and_lost_checkpoints_made_again(tmp_path
     log.clear()
     assert run(made(root, log), root, out)["results"] == before["results"]
     assert log == ["sse-0", "sse-0-dev"]
+    assert run(made(root, log), root, out, only=["dev"])["results"] == before["results"]
+    for folder in ("sse-0", "sse-0.done"):
+        assert not (out / "work" / folder).exists()
+    (out / "values" / "sse-0-dev.right.npy").unlink()
+    (out / "work" / "sse-0.done").write_text("")  # its checkpoint was deleted by hand
+    log.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run(made(root, log, fail_at=3), root, out)
+    assert (out / "work" / "sse-0" / "state").read_text() == "3"
+    assert run(made(root, log), root, out)["results"] == before["results"]
+    assert log == ["sse-0", "sse-0", "sse-0-dev"], "neither a marker alone nor half a checkpoint is believed"
     (out / "values" / "sse-0-dev.right.npy").write_bytes(b"damaged")
     log.clear()
     run(made(root, log), root, out)

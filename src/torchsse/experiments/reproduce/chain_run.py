@@ -125,10 +125,11 @@ class _Run:
         """Have it done, and its checkpoint there if a unit still needs it."""
         number, total = self.numbers[unit.name], len(self.numbers)
         left = (other for other in self._left() if other.name in self.numbers)
-        if unit.name not in self.held or (unit.name in self._needed(left) and not self._marker(unit.name).exists()):
+        if unit.name not in self.held or (unit.name in self._needed(left) and not self._there(unit.name)):
             if not self.told:
                 self.journal.append({"kind": "session", **session(self.chain)})
                 self.told = True
+            self._marker(unit.name).unlink(missing_ok=True)  # of a folder that is gone
             record = self._run(unit, self.watcher.unit(unit, number, total))
             write_text(self._marker(unit.name), "")
             self.journal.append(record)
@@ -175,12 +176,16 @@ class _Run:
             for need in waiting.pop().needs:
                 if need not in needed:
                     needed.add(need)
-                    if not self._marker(need).exists():
+                    if not self._there(need):
                         waiting.append(self.by_name[need])
         return needed
 
     def _left(self) -> list[Unit]:
         return [unit for unit in self.chain.units if unit.name not in self.held]
+
+    def _there(self, name: str) -> bool:
+        """Whether a whole checkpoint is there: a marker may be left of a folder that somebody deleted."""
+        return self._marker(name).exists() and (self.work / name).is_dir()
 
     def _marker(self, name: str) -> Path:
         return self.work / f"{name}{_DONE}"
