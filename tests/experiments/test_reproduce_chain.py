@@ -189,10 +189,9 @@ def test_arms_are_compared_on_the_seeds_that_both_hold(tmp_path: Path) -> None:
 
 def shared(chain: Chain, log: Log) -> Chain:
     """The same with a training that all seeds go out from."""
-    units = [Unit("pre-train", "pre-training", None, trained("pre-train", log))]
-    for unit in chain.units:
-        units.append(replace(unit, needs=("pre-train",)) if unit.block is None else unit)
-    return replace(chain, units=tuple(units))
+    first = Unit("pre-train", "pre-training", None, trained("pre-train", log))
+    others = (replace(unit, needs=(first.name,)) if unit.block is None else unit for unit in chain.units)
+    return replace(chain, units=(first, *others))
 
 
 def test_further_seeds_go_out_from_the_same_shared_training(tmp_path: Path) -> None:
