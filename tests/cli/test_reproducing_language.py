@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
 
 from torchsse.cli import reproducing_language
+from torchsse.cli.language import origin
 from torchsse.cli.reproducing_language import Lines
+from torchsse.errors import MissingDependencyError
 from torchsse.experiments.reproduce.chain import Unit
 from torchsse.nlp.steps import Progress
 
@@ -36,3 +39,16 @@ def test_the_time_left_goes_by_the_steps_of_this_process(
     monkeypatch.setattr(reproducing_language, "duration", lambda seconds: f"{seconds:.0f}")
     found = told(monkeypatch, capsys, first)
     assert found[1:] == [str(expected[0]), str(expected[1])]
+
+
+@pytest.mark.parametrize("names", [(), ("tokenizers",)])
+def test_missing_libraries_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]) -> None:
+    def version(name: str) -> str:
+        if name not in names:
+            raise metadata.PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(metadata, "version", version)
+    what = "transformers" if names else "transformers and tokenizers"
+    with pytest.raises(MissingDependencyError, match=rf"needs {what}: python -m pip install 'torchsse\[nlp\]'"):
+        origin("cpu")

@@ -7,17 +7,16 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from torchsse.errors import ConfigError, DataError
+from torchsse.errors import DataError
 from torchsse.experiments.files import claim_directory, jsonable, write_array, write_text
 from torchsse.experiments.journal import Journal
-from torchsse.experiments.provenance import now, provenance
+from torchsse.experiments.provenance import language_versions, now, provenance
 from torchsse.experiments.reproduce.chain import Chain, Place, Unit, UnitWatch, Values
 from torchsse.experiments.reproduce.dataset import files_not_found, find_file
 from torchsse.experiments.settings import DataFile
@@ -91,6 +90,7 @@ def run_chain(
     A record whose values are gone or damaged does not count. A unit whose checkpoint was removed is run again if a
     unit that needs it is not done, and its record takes the place of the earlier one.
     """
+    language_versions(chain.packages)  # without them nothing is made, least of all a directory
     config = config_of_chain(chain, root)
     claim_directory(out, JOURNAL)
     with Journal(out / JOURNAL, config, restart=restart) as journal:
@@ -200,12 +200,7 @@ def session(chain: Chain) -> dict[str, Any]:
     """Where results come from; threads matter, since sums in another order give other bits."""
     import torch
 
-    versions = {}
-    for name in chain.packages:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            raise ConfigError(f"{chain.name} needs {name}: python -m pip install 'torchsse[nlp]'") from None
+    versions = language_versions(chain.packages)
     about = provenance(_device_name(chain.device))
     del about["command"]
     return {**about, **versions, "threads": torch.get_num_threads(), "started": now()}
