@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from torchsse.errors import ConfigError, DataError
+from torchsse.errors import ConfigError, DataError, MissingDependencyError
 from torchsse.experiments.reproduce.chain import Chain, ChainBlock, Judge, Place, Unit, Values
 from torchsse.experiments.reproduce.chain_results import reproduce_chain, results_of
 from torchsse.metrics import paired_bootstrap
+from torchsse.report import check_document, markdown_table
 from torchsse.report.chain_pages import write_chain_pages
+from torchsse.report.metric import gain
 
 Log = list[str]
 
@@ -259,6 +261,15 @@ def test_errors(tmp_path: Path) -> None:
         Unit("../a", "none", 0, trained("a", []))
 
 
+def test_a_library_that_is_missing_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    chain = replace(made(tmp_path / "data", []), packages=("transformers", "torchsse-of-nobody"))
+    with pytest.raises(
+        MissingDependencyError, match=r"needs torchsse-of-nobody: python -m pip install 'torchsse\[nlp\]'"
+    ):
+        run(chain, tmp_path / "data", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_holm_is_over_all_blocks_of_a_metric() -> None:
     rng = np.random.default_rng(1)
     runs = {(f"b{n}", arm): {0: {"right": rng.random(30) + 0.4 * n * (arm == "sse")}}
@@ -269,6 +280,19 @@ def test_holm_is_over_all_blocks_of_a_metric() -> None:
     assert max(raw) > 0.05
     assert held[2] == pytest.approx(3 * raw[2])
     assert [r["p_value"] for r in records if r["arm"] == "sse"] == held
+
+
+def test_an_arm_that_is_compared_with_none_has_no_difference() -> None:
+    runs = {("b", arm): {0: {"right": np.random.default_rng(1).random(30)}} for arm in ("none", "sse", "random")}
+    arms, comparisons = ("none", "sse", "random"), (("sse", "none"),)
+    records, _ = results_of([ChainBlock("b", "")], arms, comparisons, judge(), runs)
+    assert {r["arm"]: r["difference"] for r in records} == {"none": 0.0, "sse": 0.0, "random": None}
+    document = check_document({"schema": 1, "provenance": {}, "results": records})
+    assert [line.split()[0] for line in markdown_table(document).splitlines() if "random" in line] == ["|"]
+    assert gain(records[-1]) == 0
+    del runs["b", "none"]
+    records, _ = results_of([ChainBlock("b", "")], arms, comparisons, judge(), runs)
+    assert {r["arm"]: r["difference"] for r in records} == {"sse": None, "random": None}, "its partner is not measured"
 
 
 def test_the_pages(tmp_path: Path) -> None:

@@ -105,6 +105,8 @@ def results_of(
 ) -> tuple[list[Record], list[Record]]:
     """A record for each block, metric and arm; and one for each comparison.
 
+    The difference is 0 for an arm that others are compared with, and None for one without a comparison.
+
     p-values are corrected by Holm over all comparisons on all blocks, for each metric; blocks that pool others tell
     the same story at once and are a family of their own.
     """
@@ -133,7 +135,8 @@ def results_of(
         pair = first.get((record["block"], record["metric"], record["arm"]), {})
         for key in ("against", "difference_ci95", "p_value"):
             record[key] = pair.get(key)
-        record["difference"] = pair.get("difference", 0.0)
+        plain = record["arm"] in {against for _, against in comparisons} - {arm for arm, _ in comparisons}
+        record["difference"] = pair.get("difference", 0.0 if plain else None)
     return records, pairs
 
 
