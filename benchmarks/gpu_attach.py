@@ -2,7 +2,8 @@
 
 The step of `hf_overhead` (16 x 128 ids, AdamW) with `attach_sse` and with swapped labels, under autocast (fp16 with a
 gradient scaler) and with all weights in bf16. Events on the stream stand before and behind each swap, so its time holds
-the gaps in which the device waits for launches. Checked: the loss is finite and the excluded ids are never swapped.
+the gaps in which the device waits for launches. Fails where the loss is not finite, an excluded id is swapped, or the
+swaps take more than their limit.
 
 python -m benchmarks.gpu_attach [--device cuda] [--steps 30] [--out FILE]
 """
@@ -10,6 +11,7 @@ python -m benchmarks.gpu_attach [--device cuda] [--steps 30] [--out FILE]
 from __future__ import annotations
 
 import statistics
+import sys
 from typing import Any
 
 import torch
@@ -91,14 +93,21 @@ def train(device: torch.device, case: str, steps: int, model: Any, p0: float = P
     }  # fmt: skip
 
 
-def main() -> None:
+def holds(found: dict[str, Any]) -> bool:
+    """Whether nothing that was checked of a precision is wrong."""
+    return bool(found["loss_finite"] and found["special_kept"] and found["within_limit"])
+
+
+def main() -> int:
+    """Measure, print, and fail where a check does."""
     arguments = device_parser(__doc__)
     arguments.add_argument("--steps", type=int, default=30)
     given = arguments.parse_args()
     device = chosen_device(given.device)
     found = {case: train(device, case, given.steps, minilm()) for case in CASES}
     write_result("gpu_attach", {"p0": P0, "limit_percent": LIMIT_PERCENT, "precision": found}, given.out)
+    return 0 if all(map(holds, found.values())) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

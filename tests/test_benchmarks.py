@@ -97,3 +97,31 @@ def test_translation_is_measured_against_a_plain_loop() -> None:
     assert found["tokens_per_second"].keys() == found["tokens_per_processor_second"].keys()
     assert min(found["tokens_per_second"].values()) > 0
     assert set(found["ours_with_sse_ratio"]) == {"over ours", "over plain", "over plain, batches of like length"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [({}, 0), ({"share_holds": False}, 1), ({"outside_pass": False}, 1), ({"waits": True}, 1), ({"error": "x"}, 1)],
+)
+def test_swaps_fail_by_exit_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changed: dict[str, object], code: int
+) -> None:
+    good = {"share_holds": True, "outside_pass": None, "waits": None}
+    broken = changed if "error" in changed else good | changed
+    monkeypatch.setattr(gpu_swap, "run", lambda *given: {"a": good, "b": broken})
+    monkeypatch.setattr(sys, "argv", ["gpu_swap", "--device", "cpu", "--out", str(tmp_path / "found.json")])
+    assert gpu_swap.main() == code
+    assert (tmp_path / "found.json").exists()
+
+
+@pytest.mark.parametrize("wrong", [None, "loss_finite", "special_kept", "within_limit"])
+def test_attached_fails_by_exit_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: str | None) -> None:
+    pytest.importorskip("transformers")
+    from benchmarks import gpu_attach
+
+    good = {"loss_finite": True, "special_kept": True, "within_limit": True}
+    found = {case: good | ({wrong: False} if wrong and case == "fp32" else {}) for case in gpu_attach.CASES}
+    monkeypatch.setattr(gpu_attach, "minilm", lambda: None)
+    monkeypatch.setattr(gpu_attach, "train", lambda device, case, *rest: found[case])
+    monkeypatch.setattr(sys, "argv", ["gpu_attach", "--device", "cpu", "--out", str(tmp_path / "found.json")])
+    assert gpu_attach.main() == int(wrong is not None)

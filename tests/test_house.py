@@ -137,3 +137,31 @@ def test_control_executable_loading_is_seen(source: str) -> None:
 
 def test_control_model_eval_is_no_eval() -> None:
     assert not executable_loads("model.eval()")
+
+
+def texts_in_the_locale(source: str) -> list[str]:
+    """Calls in a source text that write a text without naming its encoding."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and not any(word.arg == "encoding" for word in node.keywords):
+            name = ast.unparse(node.func).rpartition(".")[2]
+            modes = [*node.args[:2], *(word.value for word in node.keywords if word.arg == "mode")]
+            plain = any(isinstance(mode, ast.Constant) and mode.value in ("w", "a", "x", "wt", "at") for mode in modes)
+            if (name == "write_text" and isinstance(node.func, ast.Attribute)) or (name == "open" and plain):
+                found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_texts_are_written_as_utf8(path: Path) -> None:
+    assert not texts_in_the_locale(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("source", ["page.write_text(text)", "open(path, 'w')", "path.open('a')", "open(p, mode='x')"])
+def test_control_a_text_in_the_locale_is_seen(source: str) -> None:
+    assert texts_in_the_locale(source)
+
+
+@pytest.mark.parametrize("source", ["write_text(path, text)", "p.write_text(t, encoding='utf-8')", "open(path, 'wb')"])
+def test_control_texts_as_utf8_are_allowed(source: str) -> None:
+    assert not texts_in_the_locale(source)

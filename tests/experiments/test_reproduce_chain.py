@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from torchsse.errors import ConfigError, DataError
+from torchsse.errors import ConfigError, DataError, MissingDependencyError
 from torchsse.experiments.reproduce.chain import Chain, ChainBlock, Judge, Place, Unit, Values
 from torchsse.experiments.reproduce.chain_results import reproduce_chain, results_of
 from torchsse.metrics import paired_bootstrap
+from torchsse.report import check_document, markdown_table
 from torchsse.report.chain_pages import write_chain_pages
+from torchsse.report.metric import gain
 
 Log = list[str]
 
@@ -161,6 +165,49 @@ def test_some_blocks_first_keep_the_checkpoints_of_the_others(tmp_path: Path) ->
     assert not list((out / "work").iterdir())
 
 
+def test_some_blocks_again_leave_the_others_in_the_results(tmp_path: Path) -> None:
+    root, out = tmp_path / "data", tmp_path / "out"
+    whole = run(made(root, []), root, out)
+    again = run(made(root, []), root, out, only=["dev"])
+    assert again["unfinished"] == []
+    assert again["results"] == whole["results"]
+    assert again["pairs"] == whole["pairs"], "Holm's family is still that of the whole table"
+    assert again["units"] == whole["units"]
+
+
+def test_arms_are_compared_on_the_seeds_that_both_hold(tmp_path: Path) -> None:
+    root, out, log = tmp_path / "data", tmp_path / "out", Log()
+    run(made(root, log, seeds=1), root, out)
+    with pytest.raises(KeyboardInterrupt):
+        run(made(root, log, fail_at=3), root, out)
+    assert log[-4:] == ["none-1", "none-1-dev", "none-1-test", "sse-1"]
+    document = run(made(root, log), root, out, only=["dev"])
+    seeds = {(r["block"], r["arm"]): r["seeds"] for r in document["results"]}
+    assert seeds == {(block, arm): [0, 1] if block == "dev" else [0]
+                     for block in ("dev", "test", "all") for arm in ("none", "sse")}  # fmt: skip
+    assert document["unfinished"] == ["test", "all"], "a seed of theirs is missing"
+    assert "Not measured yet: test (in part), all (in part)." in write_chain_pages(document, out)[0].read_text()
+
+
+def shared(chain: Chain, log: Log) -> Chain:
+    """The same with a training that all seeds go out from."""
+    first = Unit("pre-train", "pre-training", None, trained("pre-train", log))
+    others = (replace(unit, needs=(first.name,)) if unit.block is None else unit for unit in chain.units)
+    return replace(chain, units=(first, *others))
+
+
+def test_further_seeds_go_out_from_the_same_shared_training(tmp_path: Path) -> None:
+    root, out, log = tmp_path / "data", tmp_path / "out", Log()
+    run(shared(made(root, log, seeds=1), log), root, out)
+    left = sorted(path.name for path in (out / "work").iterdir())
+    assert left == ["pre-train", "pre-train.done"], "those of one seed go, the shared one stays"
+    run(shared(made(root, log, seeds=2), log), root, out)
+    assert log.count("pre-train") == 1
+    shutil.rmtree(out / "work" / "pre-train")
+    run(shared(made(root, log, seeds=2), log), root, out)
+    assert log.count("pre-train") == 1, "lost, but nothing is left that needs it"
+
+
 def test_lost_values_are_measured_again_and_lost_checkpoints_made_again(tmp_path: Path) -> None:
     root, out, log = tmp_path / "data", tmp_path / "out", Log()
     before = run(made(root, log), root, out)
@@ -168,6 +215,17 @@ def test_lost_values_are_measured_again_and_lost_checkpoints_made_again(tmp_path
     log.clear()
     assert run(made(root, log), root, out)["results"] == before["results"]
     assert log == ["sse-0", "sse-0-dev"]
+    assert run(made(root, log), root, out, only=["dev"])["results"] == before["results"]
+    for folder in ("sse-0", "sse-0.done"):
+        assert not (out / "work" / folder).exists()
+    (out / "values" / "sse-0-dev.right.npy").unlink()
+    (out / "work" / "sse-0.done").write_text("")  # its checkpoint was deleted by hand
+    log.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run(made(root, log, fail_at=3), root, out)
+    assert (out / "work" / "sse-0" / "state").read_text() == "3"
+    assert run(made(root, log), root, out)["results"] == before["results"]
+    assert log == ["sse-0", "sse-0", "sse-0-dev"], "neither a marker alone nor half a checkpoint is believed"
     (out / "values" / "sse-0-dev.right.npy").write_bytes(b"damaged")
     log.clear()
     run(made(root, log), root, out)
@@ -203,6 +261,15 @@ def test_errors(tmp_path: Path) -> None:
         Unit("../a", "none", 0, trained("a", []))
 
 
+def test_a_library_that_is_missing_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    chain = replace(made(tmp_path / "data", []), packages=("transformers", "torchsse-of-nobody"))
+    with pytest.raises(
+        MissingDependencyError, match=r"needs torchsse-of-nobody: python -m pip install 'torchsse\[nlp\]'"
+    ):
+        run(chain, tmp_path / "data", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_holm_is_over_all_blocks_of_a_metric() -> None:
     rng = np.random.default_rng(1)
     runs = {(f"b{n}", arm): {0: {"right": rng.random(30) + 0.4 * n * (arm == "sse")}}
@@ -213,6 +280,19 @@ def test_holm_is_over_all_blocks_of_a_metric() -> None:
     assert max(raw) > 0.05
     assert held[2] == pytest.approx(3 * raw[2])
     assert [r["p_value"] for r in records if r["arm"] == "sse"] == held
+
+
+def test_an_arm_that_is_compared_with_none_has_no_difference() -> None:
+    runs = {("b", arm): {0: {"right": np.random.default_rng(1).random(30)}} for arm in ("none", "sse", "random")}
+    arms, comparisons = ("none", "sse", "random"), (("sse", "none"),)
+    records, _ = results_of([ChainBlock("b", "")], arms, comparisons, judge(), runs)
+    assert {r["arm"]: r["difference"] for r in records} == {"none": 0.0, "sse": 0.0, "random": None}
+    document = check_document({"schema": 1, "provenance": {}, "results": records})
+    assert [line.split()[0] for line in markdown_table(document).splitlines() if "random" in line] == ["|"]
+    assert gain(records[-1]) == 0
+    del runs["b", "none"]
+    records, _ = results_of([ChainBlock("b", "")], arms, comparisons, judge(), runs)
+    assert {r["arm"]: r["difference"] for r in records} == {"sse": None, "random": None}, "its partner is not measured"
 
 
 def test_the_pages(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from torchsse.experiments.reproduce.chain_results import reproduce_chain
 from torchsse.experiments.reproduce.chain_run import values_of
 from torchsse.experiments.reproduce.sentiment import COMPARISONS, WAYS, asked
 from torchsse.experiments.reproduce.sentiment_sizes import IMDB, SST2
-from torchsse.experiments.reproduce.sentiment_texts import PARTS, Texts
+from torchsse.experiments.reproduce.sentiment_texts import PARTS, Texts, without
+from torchsse.nlp.texts import Labelled
 
 ARMS = [way.arm for way in WAYS]
 TINY = {
@@ -85,11 +86,18 @@ def test_the_declared_sizes_run(name: str, size: str, place: Path, tmp_path: Pat
     settings = document["provenance"]["config"]
     assert settings["pretraining"]["max_length"] == (512 if size == "full" else 128)
     assert settings["pretraining"]["precision"] == "fp32", "bf16 is for a GPU"
-    assert not list((tmp_path / "out" / "work").iterdir()), "checkpoints go when they are done with"
+    left = {path.name for path in (tmp_path / "out" / "work").iterdir() if path.is_dir()}
+    assert left == {"pre-train-plain", "pre-train-sse"}, "checkpoints go when they are done with, but for shared ones"
     facts = {unit["unit"]: unit["facts"] for unit in document["units"]}
     assert facts["pre-train-sse"]["fresh_head"] > 0
     assert facts["pre-train-sse"]["held_out_loss_before"] == facts["pre-train-plain"]["held_out_loss_before"]
     assert facts["pre-train-sse"]["loss"] != facts["pre-train-plain"]["loss"]
+
+
+def test_a_full_stop_or_a_capital_does_not_hide_what_is_tested() -> None:
+    held = Labelled(["A fine film ."], ["1"])
+    train = Labelled(["a  fine film", "A fine, film!", "a fine films", "!?", "..."], ["1"] * 5)
+    assert without(train, [held, Labelled(["..."], ["0"])]).texts == ["a fine films", "!?"]
 
 
 def test_a_killed_run_goes_on_to_the_same_end(place: Path, tmp_path: Path, tiny: None) -> None:

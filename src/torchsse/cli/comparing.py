@@ -304,6 +304,7 @@ def run(
 def show(document: dict[str, Any], out: Path) -> None:
     """Table, verdict and remarks on stdout; report.md and the plots beside results.json."""
     from torchsse.errors import MissingDependencyError
+    from torchsse.experiments.files import write_text
     from torchsse.report import markdown_page, remarks, rich_further, rich_table, verdict, write_figures
 
     figures: list[Path] = []
@@ -311,7 +312,7 @@ def show(document: dict[str, Any], out: Path) -> None:
         figures = write_figures(document, out)
     except MissingDependencyError as error:
         say(f"warning: no plots: {error}")
-    (out / "report.md").write_text(markdown_page(document, figures))
+    write_text(out / "report.md", markdown_page(document, figures))
     console = stdout()
     console.print()
     console.print(rich_table(document))

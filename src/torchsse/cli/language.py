@@ -19,15 +19,16 @@ NumThreads = Annotated[
 
 
 def origin(device: str) -> dict[str, Any]:
-    """Provenance with what matters to language models."""
-    from importlib import metadata
+    """Provenance with what matters to language models.
 
+    Raises:
+        MissingDependencyError: without transformers or tokenizers.
+    """
     import torch
 
-    from torchsse.experiments.provenance import now, provenance
+    from torchsse.experiments.provenance import language_versions, now, provenance
 
-    versions = {name: metadata.version(name) for name in ("transformers", "tokenizers")}
-    return {**provenance(device), **versions, "threads": torch.get_num_threads(), "time": now()}
+    return {**provenance(device), **language_versions(), "threads": torch.get_num_threads(), "time": now()}
 
 
 def set_threads(number: int | None) -> None:

@@ -246,6 +246,7 @@ def write_pages(document: dict[str, Any], out: Path) -> list[Path]:
 def _pages_of_block(place: Path, document: dict[str, Any]) -> None:
     """The report of one comparison, as `torchsse compare` writes it."""
     from torchsse.errors import MissingDependencyError
+    from torchsse.experiments.files import write_text
     from torchsse.report import markdown_page, write_figures
 
     figures: list[Path] = []
@@ -253,7 +254,7 @@ def _pages_of_block(place: Path, document: dict[str, Any]) -> None:
         figures = write_figures(document, place)
     except MissingDependencyError as error:
         say(f"warning: no plots: {error}")
-    (place / "report.md").write_text(markdown_page(json.loads(json.dumps(document)), figures))
+    write_text(place / "report.md", markdown_page(json.loads(json.dumps(document)), figures))
 
 
 def _command(name: str, blocks: tuple[Block, ...], wanted: Overrides, *, whole: bool) -> list[str]:

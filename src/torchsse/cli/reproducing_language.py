@@ -106,12 +106,14 @@ class Lines:
         self._place = ""
         self._since = time.monotonic()
         self._gained = 0.0
+        self._found: float | None = None  # the share of the current unit that earlier processes did
         self._said = float("-inf")
 
     # the watcher ------------------------------------------------------------------------------------------------
 
     def unit(self, unit: Unit, number: int, total: int) -> Lines:
         self._current, self._place = unit, f"[{number}/{total}] {unit.name}"
+        self._found = None
         self._said = float("-inf")
         return self
 
@@ -119,7 +121,7 @@ class Lines:
         expected = self._seconds[unit.name]
         self._left -= expected
         if self._current is unit:
-            self._gained += expected
+            self._gained += expected * (1 - (self._found or 0.0))
             self._current = None
             self._show(0.0, "done", now=True)
 
@@ -129,6 +131,8 @@ class Lines:
         say(f"{self._place}: {message}")
 
     def step(self, progress: Progress) -> None:
+        if self._found is None:  # the first step of this process
+            self._found = (progress.step - 1) / progress.steps
         words = f"step {progress.step:,} of {progress.steps:,}, loss {progress.loss:.3f}"
         rate = f"{progress.tokens_per_second:,.0f} tokens/s"
         self._show(progress.step / progress.steps, f"{words}, {rate}", now=progress.step == progress.steps)
@@ -139,8 +143,9 @@ class Lines:
     # what is known ----------------------------------------------------------------------------------------------
 
     def _all_left(self, share: float) -> str:
-        expected = self._seconds[self._current.name] * share if self._current is not None else 0.0
-        gained, left = self._gained + expected, self._left - expected
+        expected = self._seconds[self._current.name] if self._current is not None else 0.0
+        here = max(share - (self._found or 0.0), 0.0) if self._current is not None else 0.0
+        gained, left = self._gained + expected * here, self._left - expected * share
         if gained <= 0 or left <= 0:
             return ""
         return f", about {duration((time.monotonic() - self._since) / gained * left)} left in all"

@@ -63,6 +63,7 @@ def evaluate(
     torchsse translate evaluate model test.tsv
     torchsse translate evaluate model newstest.tsv --by set --baseline without
     """
+    from torchsse.experiments.files import write_text
     from torchsse.metrics import TEXT_METRICS, compare_translations, score_translations
     from torchsse.nlp.translation import Translator
 
@@ -94,7 +95,11 @@ def evaluate(
                 record["p_value"] = other.p_value
             results.append(record)
     if translations is not None:
-        translations.write_text("".join(line + "\n" for line in ["set\tsource\treference\ttranslation", *lines]))
+        text = "".join(line + "\n" for line in ["set\tsource\treference\ttranslation", *lines])
+        if translations.is_file() or not translations.exists():
+            write_text(translations, text)
+        else:  # a pipe or a device is written to, never replaced
+            translations.write_text(text, encoding="utf-8")
     if as_json:
         settings = {"beams": beams, "length_penalty": length_penalty, "sample": sample}
         document = {"schema": 1, "model": str(directory), "baseline": str(baseline) if baseline is not None else None}

@@ -146,5 +146,5 @@ def _note(folder: Path) -> dict[str, str]:
 
 def _write(path: Path, text: str) -> None:
     beside = path.with_name(path.name + ".new")
-    beside.write_text(text)
+    beside.write_text(text, encoding="utf-8")
     os.replace(beside, path)

@@ -253,7 +253,7 @@ def _remember(part: Path, url: str, headers: Message, total: int | None) -> None
     validator = tag if tag.startswith('"') else headers.get("Last-Modified")
     text = json.dumps({"url": url, "validator": validator, "total": total})
     beside = _notes(part).with_name(_notes(part).name + ".new")
-    beside.write_text(text)
+    beside.write_text(text, encoding="utf-8")
     os.replace(beside, _notes(part))
 
 

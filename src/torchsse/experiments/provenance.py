@@ -7,11 +7,14 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["git_state", "now", "provenance"]
+from torchsse.errors import MissingDependencyError
+
+__all__ = ["git_state", "language_versions", "now", "provenance"]
 
 PACKAGES = ("torch", "numpy", "numba", "scipy", "optuna")
 
@@ -40,6 +43,19 @@ def provenance(device: str = "cpu") -> dict[str, Any]:
         "device": device,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+def language_versions(names: Iterable[str] = ("transformers", "tokenizers")) -> dict[str, str]:
+    """Versions of the libraries that work on text stands on.
+
+    Raises:
+        MissingDependencyError: one is not installed.
+    """
+    found = {name: _version(name) for name in names}
+    missing = [name for name, version in found.items() if version is None]
+    if missing:
+        raise MissingDependencyError(f"this needs {' and '.join(missing)}: python -m pip install 'torchsse[nlp]'")
+    return {name: version for name, version in found.items() if version is not None}
 
 
 def git_state(package: Path) -> dict[str, Any]:

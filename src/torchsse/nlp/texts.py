@@ -13,7 +13,7 @@ from torchsse.data.columns import find_column
 from torchsse.data.text import load_lines
 from torchsse.errors import DataError
 
-__all__ = ["Corpus", "Labelled", "gather", "read_documents", "read_labelled"]
+__all__ = ["Corpus", "Labelled", "gather", "letters_and_digits", "read_documents", "read_labelled"]
 
 TEXTS = ["text", "sentence", "review", "document", "content", "comment", "body", "phrase"]
 LABELS = ["label", "labels", "class", "sentiment", "target", "category", "polarity"]
@@ -85,6 +85,15 @@ def gather(files: Iterable[str | Path], exclude: Iterable[str | Path] = (), colu
     if not kept:
         raise DataError(f"no documents are left to train on: all {len(found)} occur in the files to exclude")
     return Corpus(kept, len(found), len(found) - len(kept))
+
+
+def letters_and_digits(text: str) -> str:
+    """What texts are compared by where one may be tokenised or in lower case; a text without any stays as it is.
+
+    >>> letters_and_digits("It 's late , he said ."), letters_and_digits("...")
+    ('itslatehesaid', '...')
+    """
+    return re.sub(r"[\W_]+", "", text.casefold()) or text
 
 
 def read_documents(path: str | Path, column: Column | None = None) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from torchsse.errors import MissingDependencyError
 from torchsse.report import html
 from torchsse.report.chain_view import Part, parts_of
+from torchsse.report.files import write_page
 
 __all__ = ["html_of_chain", "markdown_of_chain", "write_chain_pages"]
 
@@ -31,8 +32,8 @@ def write_chain_pages(document: dict[str, Any], out: Path) -> list[Path]:
     except MissingDependencyError:
         pass
     parts = parts_of(document)
-    written[0].write_text(markdown_of_chain(parts, plot))
-    written[1].write_text(html_of_chain(parts, plot))
+    write_page(written[0], markdown_of_chain(parts, plot))
+    write_page(written[1], html_of_chain(parts, plot))
     return written
 
 

@@ -53,7 +53,9 @@ def parts_of(document: dict[str, Any]) -> list[Part]:
             alike.setdefault(block["differs"], []).append(block["title"])
     differs = [*about["differs"], *(f"{', '.join(titles)}: {differs}." for differs, titles in alike.items())]
     metrics = list(dict.fromkeys(record["metric"] for record in document["results"]))
-    left = [f"Not measured yet: {', '.join(document['unfinished'])}."] if document["unfinished"] else []
+    begun = {block["name"] for block in document["blocks"]}
+    left = [name + (" (in part)" if name in begun else "") for name in document["unfinished"]]
+    left = [f"Not measured yet: {', '.join(left)}."] if left else []
     return [
         head,
         *(_of_metric(document, metric) for metric in metrics),

@@ -23,7 +23,7 @@ _FIELDS: dict[str, Any] = {
     "ci95": (list, type(None)),
     "per_seed": list,
     "seeds": list,
-    "difference": (int, float),
+    "difference": (int, float, type(None)),
     "p_value": (int, float, type(None)),
     "params": dict,
     "trials": int,

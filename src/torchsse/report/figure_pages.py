@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from torchsse.report.embedding import embedding_figure, embedding_page, embedding_table
+from torchsse.report.files import write_page
 from torchsse.report.page import provenance_lines
 from torchsse.report.speed import speed_figure, speed_table
 
@@ -20,7 +21,7 @@ def write_figure3(document: dict[str, Any], shown: dict[str, dict[str, Any]], ou
         name = study["name"]
         picture, web = out / f"embeddings-{name}.png", out / f"embeddings-{name}.html"
         embedding_figure(shown[name]).savefig(picture, dpi=130)
-        web.write_text(embedding_page(shown[name], document, name))
+        write_page(web, embedding_page(shown[name], document, name))
         parts += [f"## {study['title']}", f"![item embeddings]({picture.name})"]
         parts.append(_rows(*embedding_table(document, name)))
         written += [picture, web]
@@ -41,7 +42,7 @@ def write_figure4(document: dict[str, Any], out: Path) -> list[Path]:
 def _report(parts: list[str], document: dict[str, Any], out: Path) -> Path:
     origin = "\n".join(f"- {line}" for line in provenance_lines(document["provenance"]))
     path = out / "report.md"
-    path.write_text("\n\n".join([*parts, "## Provenance", origin]) + "\n")
+    write_page(path, "\n\n".join([*parts, "## Provenance", origin]) + "\n")
     return path
 
 

@@ -46,8 +46,8 @@ def further(records: list[Record]) -> dict[str, list[Record]]:
 
 
 def gain(record: Record) -> float:
-    """By how much a record beats the baseline; below 0 where it is worse."""
-    difference = float(record["difference"])
+    """By how much a record beats the baseline; below 0 where it is worse, 0 where it is compared with none."""
+    difference = float(record["difference"] or 0.0)
     return difference if higher_is_better(record["metric"]) else -difference
 
 

@@ -19,6 +19,7 @@ from torchsse.report.comparison_view import (
     sections,
     unfinished_arms,
 )
+from torchsse.report.files import write_page
 from torchsse.report.html import marked, page, table
 from torchsse.report.page import provenance_lines
 
@@ -41,8 +42,8 @@ def write_table_pages(document: dict[str, Any], out: Path) -> list[Path]:
             written.append(plot)
     except MissingDependencyError:
         pass
-    written[0].write_text(markdown_of_table(document, plot))
-    written[1].write_text(html_of_table(document, plot))
+    write_page(written[0], markdown_of_table(document, plot))
+    write_page(written[1], html_of_table(document, plot))
     return written
 
 

@@ -42,7 +42,8 @@ class Place:
 
     Attributes:
         work: its own directory, not made yet; that of an earlier process that was killed in it, as it left it. What
-            later units need stays there; it is removed when all of them are done.
+            later units need stays there; it is removed when all of them are done, but for a training that all seeds
+            share: further seeds go out from it.
         needs: unit -> its `work`, of those it needs.
         watch: told how it goes.
         keep: stores values of each test example, by key: whole or absent, with their sha256 in the record.

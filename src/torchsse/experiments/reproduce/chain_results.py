@@ -43,7 +43,7 @@ def reproduce_chain(
     command: Sequence[str],
     restart: bool = False,
 ) -> dict[str, Any]:
-    """Run, or resume, units of a table; returns the document over them, also in out/results.json.
+    """Run, or resume, units of a table; returns the document over all that `out` holds, also in out/results.json.
 
     Args:
         chain: the table.
@@ -62,7 +62,7 @@ def reproduce_chain(
     results, pairs = results_of(blocks, tuple(chain.arms), chain.comparisons, chain.judge, runs)
     with Journal(out / JOURNAL, config_of_chain(chain, root)) as journal:
         sessions = [record for record in journal.records if record["kind"] == "session"]
-    measured = {block.name for block in blocks}
+    unfinished = _unfinished(chain, records)
     document: dict[str, Any] = {
         "schema": 1,
         "provenance": {
@@ -87,7 +87,7 @@ def reproduce_chain(
             "differs": list(chain.differs),
         },
         "blocks": jsonable([asdict(block) for block in blocks]),
-        "unfinished": [block.name for block in chain.blocks if block.name not in measured],
+        "unfinished": unfinished,
         "units": [{key: record[key] for key in _OF_A_UNIT} for record in records],
         "results": results,
         "pairs": pairs,
@@ -104,6 +104,8 @@ def results_of(
     runs: Runs,
 ) -> tuple[list[Record], list[Record]]:
     """A record for each block, metric and arm; and one for each comparison.
+
+    The difference is 0 for an arm that others are compared with, and None for one without a comparison.
 
     p-values are corrected by Holm over all comparisons on all blocks, for each metric; blocks that pool others tell
     the same story at once and are a family of their own.
@@ -133,24 +135,49 @@ def results_of(
         pair = first.get((record["block"], record["metric"], record["arm"]), {})
         for key in ("against", "difference_ci95", "p_value"):
             record[key] = pair.get(key)
-        record["difference"] = pair.get("difference", 0.0)
+        plain = record["arm"] in {against for _, against in comparisons} - {arm for arm, _ in comparisons}
+        record["difference"] = pair.get("difference", 0.0 if plain else None)
     return records, pairs
 
 
 def _runs(chain: Chain, records: Sequence[Record], out: Path) -> tuple[list[ChainBlock], Runs]:
-    """The blocks that were measured, and the values of each; those of pooled blocks put together."""
+    """The blocks that were measured, and the values of each; those of pooled blocks put together.
+
+    Arms that are compared keep the seeds that both hold, so that means and differences are of the same runs: of a block
+    that an earlier call left in the middle, one arm may have more.
+    """
     runs: Runs = {}
     for record in records:
         if record["block"] is not None:
             runs.setdefault((record["block"], record["arm"]), {})[record["seed"]] = values_of(record, out)
+    for block in chain.blocks:
+        if not block.pooled:
+            _pair_seeds(runs, block.name, chain.comparisons)
     for block in chain.blocks:
         for arm in chain.arms if block.pooled else ():
             parts = [runs.get((name, arm), {}) for name in block.pooled]
             seeds = [seed for seed in parts[0] if all(seed in part for part in parts)]
             if seeds:
                 runs[block.name, arm] = {seed: stacked([part[seed] for part in parts]) for seed in seeds}
-    there = {block for block, _ in runs}
+    there = {block for (block, _), found in runs.items() if found}
     return [block for block in chain.blocks if block.name in there], runs
+
+
+def _pair_seeds(runs: Runs, block: str, comparisons: Sequence[tuple[str, str]]) -> None:
+    """Drop seeds of a block that only one arm of a comparison holds; an arm without any seed takes no part."""
+    begun = [pair for pair in comparisons if all((block, arm) in runs for arm in pair)]
+    for _ in begun:  # what one comparison drops may be another's
+        for pair in begun:
+            shared = set.intersection(*(set(runs[block, arm]) for arm in pair))
+            for arm in pair:
+                runs[block, arm] = {seed: values for seed, values in runs[block, arm].items() if seed in shared}
+
+
+def _unfinished(chain: Chain, records: Sequence[Record]) -> list[str]:
+    """Blocks that lack a measurement, or pool one that does."""
+    held = {record["unit"] for record in records}
+    open_ = {unit.block for unit in chain.units if unit.name not in held}
+    return [block.name for block in chain.blocks if open_.intersection((block.name, *block.pooled))]
 
 
 def _summary(per_seed: list[float], seeds: list[int]) -> Record:

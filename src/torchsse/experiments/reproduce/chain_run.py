@@ -7,17 +7,16 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from torchsse.errors import ConfigError, DataError
+from torchsse.errors import DataError
 from torchsse.experiments.files import claim_directory, jsonable, write_array, write_text
 from torchsse.experiments.journal import Journal
-from torchsse.experiments.provenance import now, provenance
+from torchsse.experiments.provenance import language_versions, now, provenance
 from torchsse.experiments.reproduce.chain import Chain, Place, Unit, UnitWatch, Values
 from torchsse.experiments.reproduce.dataset import files_not_found, find_file
 from torchsse.experiments.settings import DataFile
@@ -84,18 +83,21 @@ def config_of_chain(chain: Chain, root: Path) -> dict[str, Any]:
 def run_chain(
     chain: Chain, units: Sequence[Unit], root: Path, out: Path, *, watcher: Watcher, restart: bool
 ) -> list[Record]:
-    """Run the units that the journal in `out` does not hold yet; the records of all of them, in order.
+    """Run the units that the journal in `out` does not hold yet; the records of all that it holds now, in order.
+
+    Those of units that were not asked for this time are among them: some blocks today do not undo those of yesterday.
 
     A record whose values are gone or damaged does not count. A unit whose checkpoint was removed is run again if a
     unit that needs it is not done, and its record takes the place of the earlier one.
     """
+    language_versions(chain.packages)  # without them nothing is made, least of all a directory
     config = config_of_chain(chain, root)
     claim_directory(out, JOURNAL)
     with Journal(out / JOURNAL, config, restart=restart) as journal:
         run = _Run(chain, units, out, journal, watcher, restart)
         for unit in units:
             run.finish(unit)
-        return [run.held[unit.name] for unit in units]
+        return [run.held[unit.name] for unit in chain.units if unit.name in run.held]
 
 
 class _Run:
@@ -123,10 +125,11 @@ class _Run:
         """Have it done, and its checkpoint there if a unit still needs it."""
         number, total = self.numbers[unit.name], len(self.numbers)
         left = (other for other in self._left() if other.name in self.numbers)
-        if unit.name not in self.held or (unit.name in self._needed(left) and not self._marker(unit.name).exists()):
+        if unit.name not in self.held or (unit.name in self._needed(left) and not self._there(unit.name)):
             if not self.told:
                 self.journal.append({"kind": "session", **session(self.chain)})
                 self.told = True
+            self._marker(unit.name).unlink(missing_ok=True)  # of a folder that is gone
             record = self._run(unit, self.watcher.unit(unit, number, total))
             write_text(self._marker(unit.name), "")
             self.journal.append(record)
@@ -150,11 +153,15 @@ class _Run:
         return {"kind": "unit", **about, "facts": facts, "values": values, "finished": now()}
 
     def _tidy(self) -> None:
-        """Remove the directories of finished units that none needs which is left, of all units of the table."""
+        """Remove the directories of finished units that none needs which is left, of all units of the table.
+
+        Those that all seeds share stay: seeds may be added later.
+        """
         needed = self._needed(self._left())
         for unit in self.chain.units:
             marker, folder = self._marker(unit.name), self.work / unit.name
-            if unit.name in self.held and unit.name not in needed:
+            shared = unit.seed is None and unit.block is None
+            if unit.name in self.held and unit.name not in needed and not shared:
                 marker.unlink(missing_ok=True)
                 if folder.exists():  # renamed first: half a checkpoint must not look like one
                     gone = folder.with_name(f"{folder.name}{_GONE}")
@@ -169,12 +176,16 @@ class _Run:
             for need in waiting.pop().needs:
                 if need not in needed:
                     needed.add(need)
-                    if not self._marker(need).exists():
+                    if not self._there(need):
                         waiting.append(self.by_name[need])
         return needed
 
     def _left(self) -> list[Unit]:
         return [unit for unit in self.chain.units if unit.name not in self.held]
+
+    def _there(self, name: str) -> bool:
+        """Whether a whole checkpoint is there: a marker may be left of a folder that somebody deleted."""
+        return self._marker(name).exists() and (self.work / name).is_dir()
 
     def _marker(self, name: str) -> Path:
         return self.work / f"{name}{_DONE}"
@@ -189,12 +200,7 @@ def session(chain: Chain) -> dict[str, Any]:
     """Where results come from; threads matter, since sums in another order give other bits."""
     import torch
 
-    versions = {}
-    for name in chain.packages:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            raise ConfigError(f"{chain.name} needs {name}: python -m pip install 'torchsse[nlp]'") from None
+    versions = language_versions(chain.packages)
     about = provenance(_device_name(chain.device))
     del about["command"]
     return {**about, **versions, "threads": torch.get_num_threads(), "started": now()}

@@ -11,7 +11,7 @@ import numpy as np
 
 from torchsse.errors import DataError
 from torchsse.experiments.reproduce.dataset import find_file
-from torchsse.nlp.texts import Labelled, gather, read_labelled
+from torchsse.nlp.texts import Labelled, gather, letters_and_digits, read_labelled
 
 __all__ = ["CORPUS", "PARTS", "Parts", "Texts", "sampled", "without"]
 
@@ -149,13 +149,13 @@ def sampled(data: Labelled, number: int | None) -> Labelled:
 
 
 def without(data: Labelled, others: Sequence[Labelled]) -> Labelled:
-    """Examples whose text, blanks apart, is in none of the others.
+    """Examples whose text is in none of the others: letters and digits count, not case, blanks and punctuation.
 
-    >>> without(Labelled(["a b", "c"], ["0", "1"]), [Labelled(["a  b"], ["0"])]).texts
+    >>> without(Labelled(["a b", "c"], ["0", "1"]), [Labelled(["A b."], ["0"])]).texts
     ['c']
     """
-    banned = {" ".join(text.split()) for other in others for text in other.texts}
-    kept = [row for row, text in enumerate(data.texts) if " ".join(text.split()) not in banned]
+    banned = {letters_and_digits(text) for other in others for text in other.texts}
+    kept = [row for row, text in enumerate(data.texts) if letters_and_digits(text) not in banned]
     return Labelled([data.texts[row] for row in kept], [data.labels[row] for row in kept], data.source)
 
 

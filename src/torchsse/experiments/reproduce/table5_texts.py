@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from torchsse.errors import DataError
 from torchsse.experiments.reproduce.dataset import find_file
 from torchsse.nlp.corpus import Corpus, read_parallel, without_overlap
+from torchsse.nlp.texts import letters_and_digits
 
 __all__ = ["SUBSAMPLE_SEED", "TestSet", "Texts", "TrainText", "detokenized"]
 
@@ -168,11 +169,10 @@ def _joined(corpora: Sequence[Corpus]) -> Corpus:
 
 def _without(corpus: Corpus, held_out: Sequence[Corpus]) -> tuple[Corpus, int]:
     """Pairs without those that share a sentence with held-out ones, and how many went."""
-    bare = Corpus(_bare(corpus.source), _bare(corpus.target), [str(row) for row in range(len(corpus))])
-    kept, dropped = without_overlap(bare, [Corpus(_bare(each.source), _bare(each.target)) for each in held_out])
+    bare = replace(_bare(corpus), groups=[str(row) for row in range(len(corpus))])
+    kept, dropped = without_overlap(bare, [_bare(each) for each in held_out])
     return corpus.rows(int(row) for row in kept.groups or ()), dropped
 
 
-def _bare(lines: Sequence[str]) -> list[str]:
-    """Letters and digits; a line without any stays as it is."""
-    return [re.sub(r"[\W_]+", "", line.casefold()) or line for line in lines]
+def _bare(corpus: Corpus) -> Corpus:
+    return Corpus([letters_and_digits(line) for line in corpus.source], [letters_and_digits(s) for s in corpus.target])

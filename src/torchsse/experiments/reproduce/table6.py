@@ -70,6 +70,7 @@ def _chain(
             "finetuning": asdict(budget.finetuning),
             "train": parts.train,
             "test": parts.test,
+            "overlap": "letters and digits",
             "sse": {"pretraining": PRETRAININGS, "finetuning": FINE_TUNING},
         },
         device=where,

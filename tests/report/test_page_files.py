@@ -1,0 +1,42 @@
+"""Pages on disk: UTF-8 in any locale, and the earlier one where writing fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from torchsse.report import files
+from torchsse.report.files import write_page
+
+
+def test_a_page_that_cannot_be_finished_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "report.md"
+    write_page(page, "± 1\n")
+
+    def full(handle: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write_page(page, "new\n")
+    assert page.read_bytes() == "± 1\n".encode()
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+
+
+@pytest.mark.parametrize(("write", "works"), [("write_page(p, t)", True), ("p.write_text(t)", False)])
+def test_a_page_in_a_locale_of_ascii(tmp_path: Path, write: str, works: bool) -> None:
+    code = (
+        f"import sys; from pathlib import Path; from torchsse.report.files import write_page\n"
+        f"p, t = Path(sys.argv[1]), 'p \\u00b1 1\\n'\n{write}"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    page = tmp_path / "report.md"
+    done = subprocess.run(
+        [sys.executable, "-c", code, page], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) == works, done.stderr
+    assert not works or page.read_text(encoding="utf-8") == "p ± 1\n"
