@@ -18,15 +18,18 @@ import sequence_case
 from compare_case import Quiet, timeless
 from sequence_case import SETTINGS, case
 
+from torchsse.data import Sequences
+from torchsse.data.sequence_split import leave_last_out
 from torchsse.errors import ConfigError
 from torchsse.experiments.compare import compare
 from torchsse.experiments.fit_files import FITS
+from torchsse.experiments.kinds import SASREC
 from torchsse.experiments.models import load_model
 from torchsse.experiments.search import propose
 from torchsse.experiments.sequence_arms import deeper_arms, sequence_arms, strong_arms
 from torchsse.experiments.sequence_settings import SequenceSettings
 from torchsse.experiments.sequence_task import CANDIDATES, MEASURED, SequenceTask
-from torchsse.experiments.settings import CompareSettings
+from torchsse.experiments.settings import CompareData, CompareSettings
 from torchsse.recsys.sequence import Candidates
 from torchsse.recsys.sequence.trainer import SequenceTrainer
 from torchsse.report import markdown_page, remarks, verdict
@@ -91,6 +94,54 @@ def test_both_protocols_against_an_oracle(finished: tuple[Path, dict[str, Any]])
         assert stored[row] == pytest.approx(wanted, abs=1e-5)
     means = {r["metric"]: r["per_seed"][0] for r in document["results"] if r["arm"] == saved["arm"]}
     assert [means[name] for name in MEASURED] == pytest.approx(stored.astype(np.float64).mean(0))
+
+
+def test_a_restart_with_other_data_keeps_their_random_items(tmp_path: Path) -> None:
+    few = replace(SETTINGS, trials=1, seeds=1, epochs=1)
+    for seed, restart in ((0, False), (1, True)):
+        data, arms = case(seed)
+        compare(data, arms[:1], few, tmp_path, jobs=1, observer=Quiet(), restart=restart)
+        wanted, found = SequenceTask().part(data).candidates, Candidates.load(tmp_path / CANDIDATES)
+        for name in ("users", "targets", "negatives"):
+            assert np.array_equal(getattr(found, name), getattr(wanted, name)), (seed, name)
+
+
+def test_nothing_is_kept_of_a_fit_that_was_made_again(tmp_path: Path) -> None:
+    """Predictions of a finished run got lost: its model is there, so no model ends the run."""
+    few = replace(SETTINGS, trials=1, seeds=1, epochs=1)
+    data, arms = case()
+    document = compare(data, arms[:1], few, tmp_path, jobs=1, observer=Quiet())
+    (tmp_path / "predictions" / "none-0.npy").unlink()
+    observer = Quiet()
+    assert timeless(compare(data, arms[:1], few, tmp_path, jobs=1, observer=observer)) == timeless(document)
+    assert observer.labels == ["none, seed 0"]
+    assert not (tmp_path / FITS).exists()
+
+
+def coming_back(num_users: int) -> CompareData:
+    """The same data, but the last action of so many users is their first once more."""
+    whole = sequence_case.histories()
+    rows = {user: list(whole.item_ids.ids[whole.of(user)]) for user in range(whole.num_users)}
+    for user in range(num_users):
+        rows[user][-1] = rows[user][0]
+    pairs = [(user, item) for user, items in rows.items() for item in items]
+    parts = leave_last_out(Sequences.from_arrays(*np.array(pairs).T))
+    return CompareData(parts.train, parts.test, None, None, case()[0].files, validation=parts.validation)
+
+
+def test_users_who_come_back_to_an_item_are_counted(tmp_path: Path) -> None:
+    """They have no value among all items, and nobody is told that they have."""
+    few = replace(SETTINGS, trials=1, seeds=1, epochs=1)
+    arms = case()[1][:1]
+    document = compare(coming_back(7), arms, few, tmp_path / "some", jobs=1, observer=Quiet())
+    assert {record["n_repeats"] for record in document["results"]} == {7}
+    stored = np.load(tmp_path / "some" / "predictions" / "none-0.npy")
+    assert np.isnan(stored[:, 0]).sum() == 7
+    assert any(remark.startswith("7 of 80 users are left out among all items") for remark in remarks(document))
+    assert "among all items (without 7 users who had it before)" in markdown_page(document, [])
+    with pytest.raises(ConfigError, match=r"whose last item is new to them, got 1 of 80"):
+        compare(coming_back(79), arms, few, tmp_path / "none", jobs=1, observer=Quiet())
+    assert not (tmp_path / "none").exists()
 
 
 class Crash(Quiet):
@@ -174,9 +225,36 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
             SequenceSettings(**wrong)  # type: ignore[arg-type]
 
 
+def test_negatives_are_as_many_as_the_loss_needs() -> None:
+    for loss, wanted in (("bce", 1), ("sampled-softmax", 256), ("gbce", 256)):
+        settings = SequenceSettings(loss=loss)
+        assert settings.num_negatives == wanted
+        assert SequenceSettings(loss=loss, num_negatives=7).num_negatives == 7
+        model: Any = SASREC.build(settings, {})
+        assert (model.num_negatives, model.shared_negatives) == (wanted, wanted > 1)
+        with pytest.raises(ConfigError, match="num_negatives must be at least 1"):
+            SequenceSettings(loss=loss, num_negatives=0)
+    assert SequenceSettings(loss="softmax").num_negatives is None
+    assert SASREC.build(SequenceSettings(loss="softmax"), {})
+    with pytest.raises(ConfigError, match="softmax is over all items and draws none, got 5"):
+        SequenceSettings(loss="softmax", num_negatives=5)
+    # an arm's own loss and negatives win
+    arm = strong_arms(loss="sampled-softmax")[0]
+    model = SASREC.build(SETTINGS, {**arm.fixed})
+    assert (model.loss, model.num_negatives) == ("sampled-softmax", 256)
+
+
 def test_fits_run_one_at_a_time_but_on_the_cpu() -> None:
     assert SequenceTask().prepare(SETTINGS, 4) == 4
-    assert SequenceTask().prepare(replace(SETTINGS, device="cuda"), 4) == 1
+    assert SequenceTask().prepare(replace(SETTINGS, device="meta"), 4) == 1
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:77", "cpu:first"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path, device: str) -> None:
+    data, arms = case()
+    with pytest.raises(ConfigError, match=f"^device: torch cannot use '{device}'"):
+        compare(data, arms, replace(SETTINGS, device=device), tmp_path / "out", jobs=1, observer=Quiet())
+    assert not (tmp_path / "out").exists()
 
 
 def test_arms_differ_in_what_they_name_only() -> None:

@@ -38,6 +38,14 @@ def test_factors() -> None:
     assert tune_space(mf, fix=["factors=7"]).fixed == {"factors": 7}
 
 
+@pytest.mark.parametrize(("name", "rank"), [(ModelName.mf, "factors"), (ModelName.sasrec, "hidden")])
+def test_factors_beside_the_setting_that_it_is_are_refused(name: ModelName, rank: str) -> None:
+    for more, option in (({"fix": [f"{rank}=8"]}, "--fix"), ({"search": [f"{rank}=8,16"]}, "--search")):
+        with pytest.raises(ConfigError, match=f"^--factors 32: it is {rank}, which {option} names too"):
+            tune_space(MODELS[name], factors="32", **more)  # type: ignore[arg-type]
+        assert tune_space(MODELS[name], **more)  # type: ignore[arg-type]
+
+
 def test_search_and_fix() -> None:
     space = tune_space(
         MODELS[ModelName.bpr],
@@ -97,6 +105,21 @@ def test_a_table_that_never_swaps_has_no_rho_to_search() -> None:
 def test_what_an_estimator_would_refuse_shows_before_anything_is_read(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         tune_space(MODELS[ModelName.mf], **given)
+
+
+def test_fits_that_would_share_random_numbers_run_one_at_a_time() -> None:
+    """PyTorch's default generators are of the whole process."""
+    sasrec = MODELS[ModelName.sasrec]
+    for more in (
+        {"fix": ["attention_dropout=0.1"]},
+        {"search": ["attention_dropout=0:0.3"]},
+        {"search": ["attention_dropout=0,0.3"]},
+        {"fix": ["device=cuda"]},
+    ):
+        assert tune_space(sasrec, **more).jobs(4) == 1, more  # type: ignore[arg-type]
+    for more in ({}, {"fix": ["attention_dropout=0"]}, {"fix": ["device=cpu"]}, {"search": ["dropout=0:0.5"]}):
+        assert tune_space(sasrec, **more).jobs(4) == 4, more  # type: ignore[arg-type]
+    assert tune_space(MODELS[ModelName.mf]).jobs(4) == 4
 
 
 def test_nothing_left_to_search() -> None:

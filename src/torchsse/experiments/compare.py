@@ -15,10 +15,10 @@ from torchsse.experiments.journal import Journal
 from torchsse.experiments.kept import MODEL
 from torchsse.experiments.plan import Plan
 from torchsse.experiments.pool import Observer, run_units
-from torchsse.experiments.provenance import now, provenance
+from torchsse.experiments.provenance import commits_of, now, provenance, sessions_of
 from torchsse.experiments.results import result_records
 from torchsse.experiments.settings import CompareData, CompareSettings, config_of
-from torchsse.experiments.task import Part, task_of, two_users
+from torchsse.experiments.task import Part, task_of
 
 __all__ = ["JOURNAL", "RESULTS", "compare"]
 
@@ -62,7 +62,7 @@ def compare(
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
     jobs = task.prepare(settings, jobs)
-    two_users(data.test)
+    test_notes = task.check_test(data)
     started, clock = now(), time.perf_counter()
     origin = provenance(str(getattr(settings, "device", "cpu")))
     config = config_of(task, settings, arms, data)
@@ -73,17 +73,19 @@ def compare(
         plan, part = _plan(data, arms, settings, journal, observer)
         observer.start(plan.total, plan.finished, jobs)
         run_units(plan.ready(), plan.done, jobs, observer)
+        FitFiles(out / FITS).clear()  # also where the model was there already, and lost fits were made again
         part.store(out)
         origin |= {
             "data": [vars(file) for file in data.files],
             "config": {**config, "final_seeds": settings.final_seeds, "jobs": jobs},
-            "notes": [*data.notes, *plan.notes],
+            "notes": [*data.notes, *test_notes, *plan.notes],
             "started": started,
             "finished": now(),
             "wall_seconds": round(time.perf_counter() - clock, 1),
             "fit_seconds": round(sum(record.get("seconds", 0.0) for record in journal.counting), 1),
             "model": plan.model and {name: plan.model[name] for name in ("arm", "seed", "directory")},
-            "sessions": [record["started"] for record in journal.records if record["kind"] == "session"],
+            "sessions": sessions_of(journal.records),
+            "commits": commits_of(journal.records),
         }
         records = result_records(task, [arm.name for arm in arms], plan, part, out, settings)
     document = {"schema": 1, "provenance": origin, "results": records}

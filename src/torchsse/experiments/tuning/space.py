@@ -52,6 +52,27 @@ class TuneSpace:
         """All settings of one fit, the fixed ones first."""
         return {**self.fixed, **chosen}
 
+    def jobs(self, wanted: int) -> int:
+        """How many fits may run side by side: one, where they would share a generator of random numbers.
+
+        On the CPU each fit has generators of its own, but for the attention's dropout; a GPU has one for all.
+
+        >>> TuneSpace({}, {}, {"device": "cuda"}).jobs(4), TuneSpace({}, {}, {"dropout": 0.2}).jobs(4)
+        (1, 4)
+        """
+        shared = any(map(bool, self._values("attention_dropout")))
+        elsewhere = any(not str(device or "cpu").startswith("cpu") for device in self._values("device"))
+        return 1 if shared or elsewhere else wanted
+
+    def _values(self, name: str) -> tuple[Value, ...]:
+        """What a setting may be; of a range its upper end. Empty where it stays at its default."""
+        if name in self.fixed:
+            return (self.fixed[name],)
+        dimension = self.searched.get(name)
+        if dimension is None:
+            return ()
+        return dimension.values if isinstance(dimension, Choice) else (dimension.high,)
+
     def config(self) -> dict[str, Any]:
         """As JSON: part of what tells one study from another."""
         return {
@@ -88,8 +109,12 @@ def tune_space(
     kind = model.estimator()
     words = {name: value for name, value in kind._defaults().items() if name not in RESERVED}
     rank, usual = model.rank
-    table = {rank: usual if factors is None else factors, **_pairs(search, "--search")}
+    asked = _pairs(search, "--search")
+    table = {rank: usual if factors is None else factors, **asked}
     fixed = {name: parse_value(text) for name, text in _pairs(fix, "--fix").items()}
+    for option, names in (("--fix", fixed), ("--search", asked)):
+        if factors is not None and rank in names:
+            raise ConfigError(f"--factors {factors}: it is {rank}, which {option} names too; give one of them")
     if rank in fixed:
         del table[rank]
     for name, option in (*((name, "--search") for name in table), *((name, "--fix") for name in fixed)):

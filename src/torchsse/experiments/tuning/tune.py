@@ -11,7 +11,7 @@ from torchsse.errors import ConfigError
 from torchsse.experiments.files import claim_directory
 from torchsse.experiments.journal import Journal, fingerprint
 from torchsse.experiments.pool import Observer, run_units
-from torchsse.experiments.provenance import now, provenance
+from torchsse.experiments.provenance import now, provenance, sessions_of
 from torchsse.experiments.tuning.fitting import TuneFitter
 from torchsse.experiments.tuning.models import MODELS, ModelName
 from torchsse.experiments.tuning.outcome import document_of, write_best, write_trials
@@ -49,7 +49,7 @@ def tune(
         space: what is searched and what is fixed.
         settings: the budget.
         out: the directory; made if it does not exist.
-        jobs: trials at a time, in threads.
+        jobs: trials at a time, in threads; one where fits would share random numbers, see `TuneSpace.jobs`.
         observer: told how the run proceeds.
         restart: discard an earlier study in `out`, whatever its settings.
 
@@ -60,7 +60,7 @@ def tune(
     """
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
-    model = MODELS[name]
+    model, jobs = MODELS[name], space.jobs(jobs)
     started, clock, origin = now(), time.perf_counter(), provenance()
     config = config_of(name, space, settings, data)
     if model.feedback == "sequences":
@@ -98,7 +98,7 @@ def tune(
             "finished": now(),
             "wall_seconds": round(time.perf_counter() - clock, 1),
             "fit_seconds": round(sum(trial.seconds for trial in trials), 1),
-            "sessions": [record["started"] for record in journal.records if record["kind"] == "session"],
+            "sessions": sessions_of(journal.records),
         }
         document = document_of(
             name,
