@@ -22,8 +22,8 @@ from torchsse.nlp.classification_training import ClassifySettings, train_classif
 from torchsse.nlp.pretraining import PretrainSettings, pretrain
 from torchsse.nlp.texts import Labelled
 from torchsse.nlp.translation import TranslationSettings, train_translation
-from torchsse.nlp.word_edges import edge_graph
-from torchsse.nlp.word_graph import WordGraph
+from torchsse.nlp.word_edges import word_edges
+from torchsse.nlp.word_graph import WordGraph, lay
 
 ROWS = len(WORDS) + 3
 STILL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -52,12 +52,16 @@ class Toy:
 def test_edge_tables_are_of_words_or_pieces(tmp_path: Path) -> None:
     path = tmp_path / "edges.tsv"
     path.write_text("word\tother\nfilm\tmovie\tx\nnull\tzero\n\nfilm\tnowhere\ning\tfilm\n")
-    source, target, weight = edge_graph(path, Toy()).edges()
+    found = word_edges(path, Toy())
+    assert (found.lines, found.unknown) == (5, 2), "the header and a word that is no piece; not the blank line"
+    source, target, weight = found.graph.edges()
     assert weight is None
     edges = {frozenset(pair) for pair in zip(source.tolist(), target.tolist(), strict=True)}
     assert edges == {frozenset(pair) for pair in ((1, 4), (2, 4), (5, 6), (7, 1), (7, 2))}
     path.write_text("Ġfilm,Ġmovie\n")
-    assert edge_graph(path, Toy()).degree().tolist() == [0, 1, 0, 0, 1, 0, 0, 0], "the piece as it is written, alone"
+    assert word_edges(path, Toy()).graph.degree().tolist() == [0, 1, 0, 0, 1, 0, 0, 0], (
+        "the piece as it is written, alone"
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,7 +71,7 @@ def test_edge_tables_are_of_words_or_pieces(tmp_path: Path) -> None:
 def test_edge_tables_that_are_none(tmp_path: Path, content: str, told: str) -> None:
     (tmp_path / "edges.txt").write_text(content)
     with pytest.raises(DataError, match=told):
-        edge_graph(tmp_path / "edges.txt", Toy())
+        word_edges(tmp_path / "edges.txt", Toy())
 
 
 @pytest.mark.parametrize(
@@ -105,6 +109,29 @@ def test_every_source_gives_a_graph_over_the_rows(tmp_path: Path, wordnet: Path)
         WordGraph(Graph.from_edges([], [], len(WORDS)), 2.0).build(tokenizer(), ROWS)
     with pytest.raises(ConfigError, match="got one of 7 nodes"):
         WordGraph(Graph.from_edges([1], [2], 7), 2.0).build(tokenizer(), ROWS)
+
+
+class Told(list[str]):
+    """Keeps what is said."""
+
+    def say(self, message: str) -> None:
+        self.append(message)
+
+    def step(self, progress: Any) -> None: ...
+
+
+def test_edges_that_are_left_out_are_told_and_noted(tmp_path: Path) -> None:
+    path = tmp_path / "edges.csv"
+    path.write_text("film,movie\nfilm,nowhere\nfil,movie\n")
+    told = Told()
+    facts = lay(WordGraph(path, 2.0), tokenizer(), ROWS, observer=told).facts["graph"]
+    assert (facts["edge_lines"], facts["edge_lines_unknown"], facts["edges"]) == (3, 2, 1)
+    assert told[0] == "graph: 2 of 3 lines name a piece that is not in the vocabulary: left out"
+    path.write_text("film,movie\n")
+    told = Told()
+    facts = lay(WordGraph(path, 2.0), tokenizer(), ROWS, observer=told).facts["graph"]
+    assert (facts["edge_lines"], facts["edge_lines_unknown"], len(told)) == (1, 0, 1), "nothing is left out here"
+    assert "edge_lines" not in lay(WordGraph(PAIR, 2.0), tokenizer(), ROWS).facts["graph"]
 
 
 @pytest.mark.parametrize("linked", [False, True])

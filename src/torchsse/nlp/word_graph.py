@@ -17,7 +17,7 @@ from torchsse.graph import Graph
 from torchsse.integrations.hf.vocabulary import fit_graph, idle_ids, vocabulary_size
 from torchsse.integrations.words import coverage, neighbour_graph, wordnet_graph
 from torchsse.integrations.words.wordnet import PARTS, find_wordnet
-from torchsse.nlp.word_edges import edge_graph
+from torchsse.nlp.word_edges import word_edges
 
 if TYPE_CHECKING:
     from torchsse.nlp.steps import Observer
@@ -95,6 +95,11 @@ class WordGraph:
             ConfigError: a graph of another size or without an edge; "nearest" without a model.
             DataError, CorruptFileError: files that are not there, or hold something else.
         """
+        return self._build(tokenizer, rows, model)[0]
+
+    def _build(self, tokenizer: Any, rows: int, model: Any) -> tuple[Graph, dict[str, int]]:
+        """The graph, and of an edge table how many lines it has and how many name no piece."""
+        counted: dict[str, int] = {}
         idle_ids(tokenizer, rows)  # checks that the table has a row for every piece
         if isinstance(self.source, Graph):
             graph = self.source
@@ -110,14 +115,15 @@ class WordGraph:
         elif Path(self.source).is_dir():
             graph = Graph.load(self.source)
         else:
-            graph = edge_graph(Path(self.source), tokenizer)
+            found = word_edges(Path(self.source), tokenizer)
+            graph, counted = found.graph, {"edge_lines": found.lines, "edge_lines_unknown": found.unknown}
         graph = fit_graph(graph, rows, tokenizer)
         if not graph.num_edges:
             raise ConfigError(
                 f"the graph has no edge between any of the {vocabulary_size(tokenizer):,} pieces: "
                 "with it SSE would be that without a graph"
             )
-        return graph
+        return graph, counted
 
 
 @dataclass(frozen=True)
@@ -139,15 +145,19 @@ def lay(
     """Build the graph of a run, say what it covers, and note it; see `WordGraph.build`."""
     if graph is None:
         return Laid()
-    built = graph.build(tokenizer, rows, model)
+    built, counted = graph._build(tokenizer, rows, model)
     covered = coverage(built, tokenizer)
     if observer is not None:
+        if counted.get("edge_lines_unknown"):
+            unknown, lines = counted["edge_lines_unknown"], counted["edge_lines"]
+            observer.say(f"graph: {unknown:,} of {lines:,} lines name a piece that is not in the vocabulary: left out")
         observer.say(f"graph: {covered}")
     facts = {
         **graph.origin(),
         "graph_sha256": graph_digest(built),
         "words_linked": covered.linked,
         "edges": covered.edges,
+        **counted,
     }
     return Laid({"graph": built, "rho": graph.rho}, {"graph": facts})
 
