@@ -14,9 +14,11 @@ from compare_case import SETTINGS, Quiet, case, timeless
 from torchsse.errors import ConfigError
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.compare import compare
+from torchsse.experiments.fitting import Fitter
 from torchsse.experiments.journal import Journal
 from torchsse.experiments.models import load_model
 from torchsse.experiments.space import Range
+from torchsse.recsys import DivergedError
 
 SMALL = replace(SETTINGS, trials=2, epochs=3)
 DATA, (NONE, SSE, GRAPH) = case()
@@ -139,6 +141,46 @@ def test_the_model_is_the_best_of_the_arms_asked_for(tmp_path: Path) -> None:
     # back to the first arms: not the model that lies there, nor the record that speaks of it
     document, observer = run(tmp_path, STRONG)
     assert (model(document), observer.labels, saved()) == ("none", ["none, model"], 5.0)
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["number", "older"])
+def test_the_model_has_the_settings_of_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: bool
+) -> None:
+    """A seed asked for later diverges with the best settings: the next best ones are measured, so they are saved."""
+    settings = replace(SMALL, seeds=1)
+    journal, final = tmp_path / "journal.jsonl", Fitter.final
+
+    def go(seeds: int) -> tuple[dict[str, Any], Quiet]:
+        observer = Quiet()
+        return compare(DATA, (NONE,), replace(settings, seeds=seeds), tmp_path, jobs=1, observer=observer), observer
+
+    def saved_and_stated(document: dict[str, Any]) -> list[float]:
+        return [load_model(tmp_path / "model").weight_decay, document["results"][0]["params"]["weight_decay"]]
+
+    first = saved_and_stated(go(1)[0])
+    assert first[0] == first[1]
+
+    def wild(self: Fitter, arm: Arm, searched: dict[str, float], epochs: int, seed: int, report: Any) -> Any:
+        if seed == 1 and searched["weight_decay"] == first[1]:
+            raise DivergedError("planted")
+        return final(self, arm, searched, epochs, seed, report)
+
+    monkeypatch.setattr(Fitter, "final", wild)
+    document, observer = go(2)
+    assert observer.labels[-1] == "none, model"
+    second = saved_and_stated(document)
+    assert second[0] == second[1] != first[0]
+    assert go(2)[1].labels == []
+    if not noted:  # as written before the trial was noted: whose settings the model has is not known
+        records = [json.loads(line) for line in journal.read_bytes().splitlines()]
+        for record in records:
+            if record["kind"] == "model":
+                del record["number"]
+        journal.write_text("".join(json.dumps(record) + "\n" for record in records))
+        document, observer = go(2)
+        assert observer.labels == ["none, model"]
+        assert saved_and_stated(document) == second
 
 
 def without_sha256(journal: Path) -> None:

@@ -60,7 +60,7 @@ class Plan:
                 self._searches[record["arm"]].unstable.add(record["number"])
         self._saved = saved_model(self._out, journal.records, held)
         self._queues = [self._advance(search) for search in self._searches.values()]
-        self._model = self._saved if self._saved and self._decided(self._saved) else None
+        self._model = self._saved if self._saved and self._still_best(self._saved) else None
         self.total = sum(arm.trials(settings.trials) + settings.seeds for arm in arms) + 1
         over = [search for search in self._searches.values() if self._over(search)]
         measured = sum(settings.seeds - len(self._missing(search)) for search in over)
@@ -130,8 +130,11 @@ class Plan:
 
     def _last(self) -> list[Unit]:
         """The model to save, once every final fit is measured."""
-        if self._model is not None or not all(self._over(s) and not self._missing(s) for s in self._searches.values()):
+        if not all(self._over(s) and not self._missing(s) for s in self._searches.values()):
             return []
+        if self._model is not None and self._still_best(self._model):
+            return []
+        self._model = None  # settings that were the best diverged with a seed that was missing
         best = self._best()
         return [Unit(f"{best.arm.name}, model", partial(self._save, best.arm, best.chosen))]
 
@@ -139,9 +142,17 @@ class Plan:
         """The arm that was best on validation, of searches that are over; of equals the first."""
         return min(self._searches.values(), key=lambda search: loss(search.task, search.chosen["value"]))
 
-    def _decided(self, saved: Record) -> bool:
-        """Whether all searches are over, with the arm of a saved model the best."""
-        return all(map(self._over, self._searches.values())) and self._best().arm.name == saved["arm"]
+    def _still_best(self, saved: Record) -> bool:
+        """Whether all searches are over, with the arm of a saved model the best and its settings the chosen ones.
+
+        A record that does not say of which trial the settings are counts where there was one choice only.
+        """
+        if not all(map(self._over, self._searches.values())):
+            return False
+        best = self._best()
+        if best.arm.name != saved["arm"] or ("number" not in saved and best.unstable):
+            return False
+        return bool(saved.get("number", best.chosen["number"]) == best.chosen["number"])
 
     def _over(self, search: ArmProgress) -> bool:
         """Whether all trials of an arm are in."""
@@ -203,9 +214,10 @@ class Plan:
 
     def _save(self, arm: Arm, chosen: Record, report: Report) -> Record:
         """The same fit as the first final one of this arm, so what was measured is what is saved."""
-        if self._saved is not None and self._saved["arm"] == arm.name:
-            return self._saved  # arms were added or changed, and this one is the best still
+        whose = {"arm": arm.name, "number": chosen["number"]}
+        if self._saved is not None and self._still_best(self._saved):
+            return {**self._saved, **whose}  # arms were added or changed, and this one is the best still
         seed = self._settings.final_seeds[0]
         self._fitter.final(arm, chosen["searched"], chosen["epoch"], seed, report).save(self._out / MODEL)
         sha256 = digest(self._out / MODEL / MANIFEST)
-        return {"kind": "model", "arm": arm.name, "seed": seed, "directory": MODEL, "sha256": sha256}
+        return {"kind": "model", **whose, "seed": seed, "directory": MODEL, "sha256": sha256}
