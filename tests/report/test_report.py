@@ -90,6 +90,18 @@ def test_verdict_nothing(document: dict[str, Any]) -> None:
     assert "dropout alone reaches 0.8578" in text
 
 
+def test_an_arm_of_another_model_is_no_evidence(document: dict[str, Any]) -> None:
+    """SSE-PT, in a comparison over SASRec, has a table of users beside: what it gains is not SSE's."""
+    document["results"].append(record("sse-pt", 0.8500, -0.0098, 0.0001))
+    kinds = {"none": "sasrec", "dropout": "sasrec", "sse-se": "sasrec", "sse-graph": "sasrec", "sse-pt": "ssept"}
+    document["provenance"]["config"] = {"arms": {arm: {"model": kind, "space": {}} for arm, kind in kinds.items()}}
+    text = verdict(document)
+    assert text.startswith("SSE helps here: sse-se lowers")
+    assert text.endswith("sse-pt (another model) reaches 0.8500.")
+    document["results"] = [document["results"][0], document["results"][-1]]
+    assert "no answer" in verdict(document)
+
+
 def test_verdict_harm(document: dict[str, Any]) -> None:
     text = verdict(with_differences(document, sse_se=(0.002, 0.01), sse_graph=(0.003, 0.01)))
     assert text.startswith("SSE adds nothing here: none does better. Every SSE arm is significantly worse")

@@ -15,12 +15,13 @@ def verdict(document: dict[str, Any]) -> str:
     """One or two sentences: does SSE help on these data, and by how much?
 
     The best SSE arm is judged against the baseline; significant means p < 0.05 after Holm's correction with a 95%
-    interval that excludes 0. It speaks of the metric of the first record.
+    interval that excludes 0. It speaks of the metric of the first record. An arm of another model than the baseline's
+    says nothing about SSE, whatever its name: it differs in more.
     """
     records = primary(document["results"])
     baseline, others = baseline_of(records), compared(records)
     metric = label(baseline["metric"])
-    sse = [record for record in others if "sse" in record["arm"]]
+    sse = [record for record in others if "sse" in record["arm"] and _of_one_model(document, record, baseline)]
     if not sse:
         return "No SSE arm was run, so there is no answer about SSE."
     leader = max(sse, key=gain)
@@ -43,7 +44,8 @@ def verdict(document: dict[str, Any]) -> str:
         )
     rival = best([leader, baseline, *(record for record in others if record not in sse)])
     if rival is not leader and rival is not baseline:
-        text += f" {rival['arm']} alone reaches {number(rival['mean'])}."
+        what = "alone" if _of_one_model(document, rival, baseline) else "(another model)"
+        text += f" {rival['arm']} {what} reaches {number(rival['mean'])}."
     return text
 
 
@@ -61,10 +63,22 @@ def remarks(document: dict[str, Any]) -> list[str]:
         for record in records
         if record.get("best_epoch") is not None and record["best_epoch"] <= 3
     ]
-    arms = document["provenance"].get("config", {}).get("arms", {})
+    arms = _arms(document)
     for record in records:
         found += _at_the_edge(record, arms.get(record["arm"], {}).get("space", {}))
     return found
+
+
+def _arms(document: dict[str, Any]) -> dict[str, Any]:
+    """The declarations of the arms, by name; of a document without them none."""
+    found: dict[str, Any] = document["provenance"].get("config", {}).get("arms", {})
+    return found
+
+
+def _of_one_model(document: dict[str, Any], record: Record, baseline: Record) -> bool:
+    """Whether two arms are declared over the same estimator."""
+    mine, theirs = (_arms(document).get(each["arm"], {}).get("model") for each in (record, baseline))
+    return bool(mine == theirs)
 
 
 def _evidence(record: Record) -> str:
