@@ -93,6 +93,16 @@ def test_both_protocols_against_an_oracle(finished: tuple[Path, dict[str, Any]])
     assert [means[name] for name in MEASURED] == pytest.approx(stored.astype(np.float64).mean(0))
 
 
+def test_a_restart_with_other_data_keeps_their_random_items(tmp_path: Path) -> None:
+    few = replace(SETTINGS, trials=1, seeds=1, epochs=1)
+    for seed, restart in ((0, False), (1, True)):
+        data, arms = case(seed)
+        compare(data, arms[:1], few, tmp_path, jobs=1, observer=Quiet(), restart=restart)
+        wanted, found = SequenceTask().part(data).candidates, Candidates.load(tmp_path / CANDIDATES)
+        for name in ("users", "targets", "negatives"):
+            assert np.array_equal(getattr(found, name), getattr(wanted, name)), (seed, name)
+
+
 class Crash(Quiet):
     """An observer that dies after so many epochs."""
 

@@ -73,11 +73,8 @@ class SequencePart:
         return len(self.users)
 
     def store(self, out: Path) -> None:
-        """Keep the random items, so that other models can be measured with them."""
-        from torchsse.recsys.storage import MANIFEST
-
-        if not (out / CANDIDATES / MANIFEST).is_file():
-            self.candidates.save(out / CANDIDATES)
+        """Keep the random items, so that other models can be measured with them; whatever lies there is replaced."""
+        self.candidates.save(out / CANDIDATES)
 
     def values(self, predicted: Values) -> dict[str, float | None]:
         """Means over the users that have a value."""
