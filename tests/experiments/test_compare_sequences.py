@@ -18,6 +18,8 @@ import sequence_case
 from compare_case import Quiet, timeless
 from sequence_case import SETTINGS, case
 
+from torchsse.data import Sequences
+from torchsse.data.sequence_split import leave_last_out
 from torchsse.errors import ConfigError
 from torchsse.experiments.compare import compare
 from torchsse.experiments.fit_files import FITS
@@ -26,7 +28,7 @@ from torchsse.experiments.search import propose
 from torchsse.experiments.sequence_arms import deeper_arms, sequence_arms, strong_arms
 from torchsse.experiments.sequence_settings import SequenceSettings
 from torchsse.experiments.sequence_task import CANDIDATES, MEASURED, SequenceTask
-from torchsse.experiments.settings import CompareSettings
+from torchsse.experiments.settings import CompareData, CompareSettings
 from torchsse.recsys.sequence import Candidates
 from torchsse.recsys.sequence.trainer import SequenceTrainer
 from torchsse.report import markdown_page, remarks, verdict
@@ -101,6 +103,32 @@ def test_a_restart_with_other_data_keeps_their_random_items(tmp_path: Path) -> N
         wanted, found = SequenceTask().part(data).candidates, Candidates.load(tmp_path / CANDIDATES)
         for name in ("users", "targets", "negatives"):
             assert np.array_equal(getattr(found, name), getattr(wanted, name)), (seed, name)
+
+
+def coming_back(num_users: int) -> CompareData:
+    """The same data, but the last action of so many users is their first once more."""
+    whole = sequence_case.histories()
+    rows = {user: list(whole.item_ids.ids[whole.of(user)]) for user in range(whole.num_users)}
+    for user in range(num_users):
+        rows[user][-1] = rows[user][0]
+    pairs = [(user, item) for user, items in rows.items() for item in items]
+    parts = leave_last_out(Sequences.from_arrays(*np.array(pairs).T))
+    return CompareData(parts.train, parts.test, None, None, case()[0].files, validation=parts.validation)
+
+
+def test_users_who_come_back_to_an_item_are_counted(tmp_path: Path) -> None:
+    """They have no value among all items, and nobody is told that they have."""
+    few = replace(SETTINGS, trials=1, seeds=1, epochs=1)
+    arms = case()[1][:1]
+    document = compare(coming_back(7), arms, few, tmp_path / "some", jobs=1, observer=Quiet())
+    assert {record["n_repeats"] for record in document["results"]} == {7}
+    stored = np.load(tmp_path / "some" / "predictions" / "none-0.npy")
+    assert np.isnan(stored[:, 0]).sum() == 7
+    assert any(remark.startswith("7 of 80 users are left out among all items") for remark in remarks(document))
+    assert "among all items (without 7 users who had it before)" in markdown_page(document, [])
+    with pytest.raises(ConfigError, match=r"whose last item is new to them, got 1 of 80"):
+        compare(coming_back(79), arms, few, tmp_path / "none", jobs=1, observer=Quiet())
+    assert not (tmp_path / "none").exists()
 
 
 class Crash(Quiet):

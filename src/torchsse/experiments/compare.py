@@ -18,7 +18,7 @@ from torchsse.experiments.pool import Observer, run_units
 from torchsse.experiments.provenance import now, provenance
 from torchsse.experiments.results import result_records
 from torchsse.experiments.settings import CompareData, CompareSettings, config_of
-from torchsse.experiments.task import Part, task_of, two_users
+from torchsse.experiments.task import Part, task_of
 
 __all__ = ["JOURNAL", "RESULTS", "compare"]
 
@@ -62,7 +62,7 @@ def compare(
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
     jobs = task.prepare(settings, jobs)
-    two_users(data.test)
+    test_notes = task.check_test(data)
     started, clock = now(), time.perf_counter()
     origin = provenance(str(getattr(settings, "device", "cpu")))
     config = config_of(task, settings, arms, data)
@@ -77,7 +77,7 @@ def compare(
         origin |= {
             "data": [vars(file) for file in data.files],
             "config": {**config, "final_seeds": settings.final_seeds, "jobs": jobs},
-            "notes": [*data.notes, *plan.notes],
+            "notes": [*data.notes, *test_notes, *plan.notes],
             "started": started,
             "finished": now(),
             "wall_seconds": round(time.perf_counter() - clock, 1),

@@ -15,7 +15,7 @@ from torchsse.experiments.als_arms import als_arms
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.kinds import ALS, BPR_KIND, SQLRANK, ModelKind
 from torchsse.experiments.ranking_arms import ranking_arms, sqlrank_arms
-from torchsse.experiments.task import Splits, random_splits, random_words
+from torchsse.experiments.task import Splits, random_splits, random_words, two_users
 from torchsse.metrics import Difference, paired_bootstrap
 
 if TYPE_CHECKING:
@@ -151,6 +151,10 @@ class RankingTask:
         if kind == "sqlrank":
             return sqlrank_arms(**known)
         return ranking_arms(**known)
+
+    def check_test(self, data: CompareData) -> list[str]:
+        two_users(data.test)
+        return []
 
     def part(self, data: CompareData) -> RankingPart:
         return RankingPart.of(data.train, data.test)  # type: ignore[arg-type]

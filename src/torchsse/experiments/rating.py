@@ -12,7 +12,7 @@ from torchsse.experiments.arms import Arm, standard_arms
 from torchsse.experiments.kinds import MARGINALIZED, MF, ModelKind
 from torchsse.experiments.marginalized_arms import marginalized_arms
 from torchsse.experiments.outcome import TestPart
-from torchsse.experiments.task import Splits, random_splits, random_words
+from torchsse.experiments.task import Splits, random_splits, random_words, two_users
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
@@ -55,6 +55,10 @@ class RatingTask:
         if kind == "marginalized":
             return marginalized_arms(**known)
         return standard_arms(biases=settings.biases, **known)
+
+    def check_test(self, data: CompareData) -> list[str]:
+        two_users(data.test)
+        return []
 
     def part(self, data: CompareData) -> TestPart:
         return TestPart.of(data.train, data.test)  # type: ignore[arg-type]

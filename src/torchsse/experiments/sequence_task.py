@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torchsse.data import Sequences
     from torchsse.experiments.settings import CompareData, CompareSettings
     from torchsse.recsys.sequence import Candidates
+    from torchsse.recsys.sequence.histories import History
 
 __all__ = ["CANDIDATES", "MEASURED", "K", "SequencePart", "SequenceTask"]
 
@@ -49,6 +50,7 @@ class SequencePart:
     Attributes:
         users: codes of those who have a test action, (n,), ascending.
         candidates: of the paper's protocol.
+        repeats: how many of them have their test item in their history.
 
     A user whose test item is in the history too has no value among all items, as items of the history are not ranked;
     one who has every item has none among random ones.
@@ -56,6 +58,7 @@ class SequencePart:
 
     users: npt.NDArray[np.int64]
     candidates: Candidates
+    repeats: int = 0
 
     @classmethod
     def of(cls, train: Sequences, validation: Sequences, test: Sequences) -> SequencePart:
@@ -67,7 +70,7 @@ class SequencePart:
         (indptr, items), _ = merge(history, test, train.user_ids, train.item_ids)
         targets = test.items[test.offsets[users]].astype(np.int64)
         drawn = draw_candidates(indptr, items, users, targets, test.user_ids, test.item_ids, NEGATIVES, SEED)
-        return cls(users, drawn)
+        return cls(users, drawn, _repeats(history, users, targets))
 
     def __len__(self) -> int:
         return len(self.users)
@@ -84,6 +87,7 @@ class SequencePart:
         """Who is measured how, and where each final fit stopped."""
         return {
             "n_users": len(self),
+            "n_repeats": self.repeats,
             "n_negatives": int(self.candidates.negatives.shape[1]),
             "best_epochs": [final["epochs"] for final in finals],
             "epochs_run": [final["epochs_run"] for final in finals],
@@ -98,6 +102,15 @@ class SequencePart:
         )
         kept = ~(np.isnan(mine) | np.isnan(theirs))  # the same users for every model
         return paired_bootstrap(mine[kept], theirs[kept], statistic="mean", seed=seed)
+
+
+def _repeats(history: History, users: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> int:
+    """How many of the users have their target in their history."""
+    indptr, items = history
+    wanted = np.full(len(indptr) - 1, -1, dtype=np.int64)
+    wanted[users] = targets
+    owners = np.repeat(np.arange(len(wanted)), np.diff(indptr))
+    return len(np.unique(owners[items == wanted[owners]]))
 
 
 def _mean(column: npt.NDArray[np.float32]) -> float | None:
@@ -147,6 +160,22 @@ class SequenceTask:
             sparse=known.get("sparse", False),
             model=self.kinds[kind or "sasrec"],
         )
+
+    def check_test(self, data: CompareData) -> list[str]:
+        """Two users at least must have a value among all items, which the verdict is about."""
+        part = self.part(data)
+        fresh = len(part) - part.repeats
+        if fresh < 2:
+            raise ConfigError(
+                f"the test part needs at least two users whose last item is new to them, got {fresh} of {len(part)}: "
+                "items of the history are not ranked"
+            )
+        if not part.repeats:
+            return []
+        return [
+            f"{part.repeats:,} of {len(part):,} users are left out among all items: their test item is in their "
+            "history, whose items are not ranked."
+        ]
 
     def part(self, data: CompareData) -> SequencePart:
         train: Any = data.train

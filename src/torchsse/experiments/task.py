@@ -92,6 +92,9 @@ class Task(Protocol):
         `known` says which graphs there are and whether the learning rate is searched.
         """
 
+    def check_test(self, data: CompareData) -> list[str]:
+        """Raise `ConfigError` where there is nothing to resample; returns what a reader should know of the part."""
+
     def part(self, data: CompareData) -> Part:
         """The test part."""
 

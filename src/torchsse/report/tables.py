@@ -81,8 +81,10 @@ def _measured_on(record: Record) -> str:
     cold = record.get("n_cold", 0)
     pairs = f" ({cold:,} cold: unseen user or item; warm = the others)" if cold else ""
     if "n_negatives" in record:
+        repeats = record.get("n_repeats", 0)
+        known = f" (without {repeats:,} users who had it before)" if repeats else ""
         return (
-            f"the last action of {record['n_users']:,} users, among all items and (sampled) among "
+            f"the last action of {record['n_users']:,} users, among all items{known} and (sampled) among "
             f"{record['n_negatives']} random ones, drawn once"
         )
     if "n_positives" in record:
