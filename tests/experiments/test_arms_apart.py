@@ -17,8 +17,14 @@ from torchsse.experiments.compare import compare
 from torchsse.experiments.fitting import Fitter
 from torchsse.experiments.journal import Journal
 from torchsse.experiments.models import load_model
+from torchsse.experiments.files import write_json
+from torchsse.experiments.reproduce.datasets import ML_100K
+from torchsse.experiments.reproduce.summary import combined
+from torchsse.experiments.reproduce.table import Block, Table
 from torchsse.experiments.space import Range
 from torchsse.recsys import DivergedError
+from torchsse.report.page import provenance_lines
+from torchsse.report.reproduced import markdown_of_table
 
 SMALL = replace(SETTINGS, trials=2, epochs=3)
 DATA, (NONE, SSE, GRAPH) = case()
@@ -141,6 +147,23 @@ def test_the_model_is_the_best_of_the_arms_asked_for(tmp_path: Path) -> None:
     # back to the first arms: not the model that lies there, nor the record that speaks of it
     document, observer = run(tmp_path, STRONG)
     assert (model(document), observer.labels, saved()) == ("none", ["none, model"], 5.0)
+
+
+def test_fits_of_several_commits_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each session's commit, and those that left fits; an idle one in between has no part in the results."""
+    for commit, arms in (("c" * 40, (NONE,)), ("b" * 40, (NONE,)), ("a" * 40, (NONE, SSE))):
+        monkeypatch.setattr("torchsse.experiments.provenance.git_state", lambda _, at=commit: {"git_commit": at})
+        document, _ = run(tmp_path, *arms)
+    origin = document["provenance"]
+    assert [session["git_commit"][0] for session in origin["sessions"]] == ["c", "b", "a"]
+    assert origin["commits"] == ["a" * 40, "c" * 40]
+    assert any(f"{'a' * 12}, {'c' * 12}" in line for line in provenance_lines(origin))
+    (tmp_path / "one").mkdir()
+    write_json(tmp_path / "one" / "results.json", {**document, "pairs": []})
+    block = Block("one", "", ML_100K, SMALL, (NONE, SSE))
+    table = combined(Table("table1", "", (block,), (), {}, {}, (), {}), tmp_path, [])
+    assert table["provenance"]["commits"] == origin["commits"]
+    assert f"(fits of {'a' * 12}, {'c' * 12})" in markdown_of_table(table, None)
 
 
 @pytest.mark.parametrize("noted", [True, False], ids=["number", "older"])

@@ -15,7 +15,7 @@ from torchsse.experiments.journal import Journal
 from torchsse.experiments.kept import MODEL
 from torchsse.experiments.plan import Plan
 from torchsse.experiments.pool import Observer, run_units
-from torchsse.experiments.provenance import now, provenance
+from torchsse.experiments.provenance import commits_of, now, provenance, sessions_of
 from torchsse.experiments.results import result_records
 from torchsse.experiments.settings import CompareData, CompareSettings, config_of
 from torchsse.experiments.task import Part, task_of
@@ -83,7 +83,8 @@ def compare(
             "wall_seconds": round(time.perf_counter() - clock, 1),
             "fit_seconds": round(sum(record.get("seconds", 0.0) for record in journal.counting), 1),
             "model": plan.model and {name: plan.model[name] for name in ("arm", "seed", "directory")},
-            "sessions": [record["started"] for record in journal.records if record["kind"] == "session"],
+            "sessions": sessions_of(journal.records),
+            "commits": commits_of(journal.records),
         }
         records = result_records(task, [arm.name for arm in arms], plan, part, out, settings)
     document = {"schema": 1, "provenance": origin, "results": records}

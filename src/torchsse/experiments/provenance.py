@@ -7,14 +7,14 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from torchsse.errors import MissingDependencyError
 
-__all__ = ["git_state", "language_versions", "now", "provenance"]
+__all__ = ["commits_of", "git_state", "language_versions", "now", "provenance", "sessions_of"]
 
 PACKAGES = ("torch", "numpy", "numba", "scipy", "optuna")
 
@@ -56,6 +56,32 @@ def language_versions(names: Iterable[str] = ("transformers", "tokenizers")) -> 
     if missing:
         raise MissingDependencyError(f"this needs {' and '.join(missing)}: python -m pip install 'torchsse[nlp]'")
     return {name: version for name, version in found.items() if version is not None}
+
+
+def sessions_of(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """When a run was started and gone on with, and at which commit, from the records of its journal."""
+    return [
+        {"started": record["started"], "git_commit": record.get("git_commit")}
+        for record in records
+        if record["kind"] == "session"
+    ]
+
+
+def commits_of(records: Sequence[dict[str, Any]]) -> list[str]:
+    """The commits that a run's fits are of, and that of its last session, which made the results of them.
+
+    >>> start, fit = {"kind": "session", "started": ""}, {"kind": "trial"}
+    >>> first, idle, last = ({**start, "git_commit": name} for name in ("b", "c", "a"))
+    >>> commits_of([first, fit, idle, last])
+    ['a', 'b']
+    """
+    found, current = set(), None
+    for record in records:
+        if record["kind"] == "session":
+            current = record.get("git_commit")
+        elif record["kind"] in ("trial", "final", "model"):
+            found.add(current)
+    return sorted(str(commit) for commit in found | {current} if commit is not None)
 
 
 def git_state(package: Path) -> dict[str, Any]:

@@ -32,6 +32,8 @@ def provenance_lines(origin: dict[str, Any]) -> list[str]:
     if origin.get("torchsse"):
         state = " with uncommitted changes" if origin.get("git_dirty") else ""
         lines.append(f"torchsse {origin['torchsse']}" + (f", commit {commit[:12]}{state}" if commit else ""))
+    if len(origin.get("commits") or ()) > 1:
+        lines.append(f"fits of commits {', '.join(each[:12] for each in origin['commits'])}")
     versions = [f"{name} {origin[name]}" for name in ("python", "torch", "numpy", "numba") if origin.get(name)]
     if versions:
         lines.append(", ".join(versions))

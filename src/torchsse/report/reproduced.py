@@ -132,7 +132,9 @@ def _facts(document: dict[str, Any], block: dict[str, Any]) -> list[str]:
     facts = [_budget(block), block["remark"], *block["notes"]]
     if origin.get("git_commit"):
         state = " with uncommitted changes" if origin.get("git_dirty") else ""
-        facts.append(f"Finished {origin['finished']}, commit {origin['git_commit'][:12]}{state}, "
+        commits = origin.get("commits") or ()
+        several = f" (fits of {', '.join(each[:12] for each in commits)})" if len(commits) > 1 else ""
+        facts.append(f"Finished {origin['finished']}, commit {origin['git_commit'][:12]}{state}{several}, "
                      f"{origin['fit_seconds']:.0f} s of fits.")  # fmt: skip
     limited = unfinished_arms(document, block)
     if limited:

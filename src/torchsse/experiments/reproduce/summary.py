@@ -17,7 +17,7 @@ __all__ = ["combined"]
 _LEFT_OUT = ("curve", "search")
 """Of a record: they are in the results.json of its block."""
 
-_OF_THE_RUN = ("torchsse", "git_commit", "git_dirty", "started", "finished", "fit_seconds", "sessions")
+_OF_THE_RUN = ("torchsse", "git_commit", "git_dirty", "started", "finished", "fit_seconds", "sessions", "commits")
 
 
 def combined(table: Table, out: Path, command: Sequence[str]) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def combined(table: Table, out: Path, command: Sequence[str]) -> dict[str, Any]:
         "notes": [],
         "finished": now(),
         "fit_seconds": round(sum(block["provenance"]["fit_seconds"] for block in blocks), 1),
-        "commits": sorted({str(block["provenance"]["git_commit"]) for block in blocks}),
+        "commits": sorted({commit for block in blocks for commit in _commits(block["provenance"])}),
     }
     about = {
         "name": table.name,
@@ -86,6 +86,12 @@ def _described(block: Block, document: dict[str, Any]) -> dict[str, Any]:
         "provenance": {name: origin.get(name) for name in _OF_THE_RUN},
         "pairs": document["pairs"],
     }
+
+
+def _commits(origin: dict[str, Any]) -> list[str]:
+    """Those of a block's fits; results of a version that noted the last one only have that."""
+    last = origin.get("git_commit")
+    return list(origin.get("commits") or ([last] if last else []))
 
 
 def _read(place: Path) -> dict[str, Any] | None:

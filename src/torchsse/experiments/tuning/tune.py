@@ -11,7 +11,7 @@ from torchsse.errors import ConfigError
 from torchsse.experiments.files import claim_directory
 from torchsse.experiments.journal import Journal, fingerprint
 from torchsse.experiments.pool import Observer, run_units
-from torchsse.experiments.provenance import now, provenance
+from torchsse.experiments.provenance import now, provenance, sessions_of
 from torchsse.experiments.tuning.fitting import TuneFitter
 from torchsse.experiments.tuning.models import MODELS, ModelName
 from torchsse.experiments.tuning.outcome import document_of, write_best, write_trials
@@ -98,7 +98,7 @@ def tune(
             "finished": now(),
             "wall_seconds": round(time.perf_counter() - clock, 1),
             "fit_seconds": round(sum(trial.seconds for trial in trials), 1),
-            "sessions": [record["started"] for record in journal.records if record["kind"] == "session"],
+            "sessions": sessions_of(journal.records),
         }
         document = document_of(
             name,
