@@ -333,6 +333,13 @@ def test_overrides_reach_every_block() -> None:
         table("table1").select(["x"])
 
 
+def test_remarks_hold_for_any_budget() -> None:
+    """A finished block may be of another budget than a later call: that is told from its results."""
+    for name in TABLES.keys() - set(SIZED):
+        few, many = (table(name, Overrides(trials=trials, epochs=trials)).blocks for trials in (2, 9))
+        assert [block.remark for block in few] == [block.remark for block in many]
+
+
 def test_the_papers_numbers() -> None:
     """Against the text of the tables: SSE-SE beats plain in every column, and a few numbers by hand."""
     for facts, plain, sse in ((TABLE1, "SGD-MF", "SSE-SE + SGD-MF"), (TABLE2, "MF", "SSE-SE + MF")):

@@ -87,6 +87,20 @@ def test_marks_against_both_plain_arms(document) -> None:
     assert "its own model" not in markdown_of_table(document, None)
 
 
+def test_the_budget_is_that_of_the_run(document) -> None:
+    """With how trials are judged, where that is not as usual."""
+    assert "Rank 10, 3 trials per arm, 2 seeds, at most 9 epochs" in markdown_of_table(document, None)
+    for feedback, parts, every, words in (
+        ("implicit", 3, 1, "3 trials per arm (each on 3 validation parts), 2 seeds"),
+        ("implicit", 1, 5, "3 trials per arm (measured every 5 epochs), 2 seeds"),
+        ("explicit", 1, None, "3 trials per arm (each on 1 validation part), 2 seeds"),
+        ("explicit", 2, None, "3 trials per arm, 2 seeds"),
+    ):
+        document["blocks"][0] |= {"feedback": feedback}
+        document["blocks"][0]["settings"] |= {"validation_splits": parts, "validate_every": every}
+        assert words in markdown_of_table(document, None)
+
+
 def test_html_keeps_digits_in_line(document) -> None:
     page = html_of_table(document, None)
     ours = re.findall(r"<td[^>]*>(0\.[56]\d+)(<i>[^<]*</i>)?(<small>[^<]*</small>)?</td>", page.split("<details>")[0])

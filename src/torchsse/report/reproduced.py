@@ -144,7 +144,7 @@ def _facts(document: dict[str, Any], block: dict[str, Any]) -> list[str]:
 
 def _budget(block: dict[str, Any]) -> str:
     settings = block["settings"]
-    each = f"{settings['trials']} trials per arm, {settings['seeds']} seeds"
+    each = f"{settings['trials']} trials per arm{_judged(block)}, {settings['seeds']} seeds"
     if block.get("feedback") == "sequences":
         return (
             f"Width {settings['hidden']}, {settings['blocks']} blocks where no other number is named, the latest "
@@ -155,6 +155,20 @@ def _budget(block: dict[str, Any]) -> str:
         f"Rank {settings['factors']}, {each}, at most {settings['epochs']} epochs, learning rate "
         f"{settings['learning_rate']:g} × {settings['learning_rate_decay']:g} per epoch where it is not searched."
     )
+
+
+def _judged(block: dict[str, Any]) -> str:
+    """How trials are judged, where that is not as usual for the feedback."""
+    settings, feedback = block["settings"], block.get("feedback")
+    parts, every = settings.get("validation_splits"), settings.get("validate_every")
+    words = [
+        f"each on {parts} validation part{'s' if parts != 1 else ''}"
+        if parts is not None and parts != (2 if feedback == "explicit" else 1)
+        else "",
+        f"measured every {every} epochs" if every is not None and every != (5 if feedback == "sequences" else 1) else "",
+    ]
+    found = ", ".join(word for word in words if word)
+    return f" ({found})" if found else ""
 
 
 def _provenance(document: dict[str, Any]) -> list[str]:
