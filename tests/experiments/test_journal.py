@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from torchsse.errors import ConfigError, CorruptFileError
-from torchsse.experiments.journal import Journal
+from torchsse.experiments.journal import Journal, glance
 
 CONFIG = {"settings": {"trials": 2}, "data": {"train": "abc"}}
 RECORDS = [{"kind": "trial", "number": n, "value": n / 7} for n in range(4)]
@@ -39,6 +39,25 @@ def test_any_torn_tail_loses_at_most_one_record(path: Path) -> None:
             journal.append({"kind": "trial", "number": 99})
         with Journal(path, CONFIG) as journal:
             assert journal.records == [*RECORDS[:complete], {"kind": "trial", "number": 99}]
+
+
+def test_a_glance_at_what_is_no_journal_finds_nothing(path: Path) -> None:
+    """It decides whether a block is finished, so it must not end in a traceback."""
+    found = glance(path)
+    assert found is not None
+    assert found == (CONFIG, RECORDS)
+    whole = path.read_bytes()
+    for line in (b"[1, 2]\n", b"7\n", b"null\n", b"{}\n", b"{half\n"):
+        path.write_bytes(whole + line)
+        assert glance(path) is None, line
+        path.write_bytes(line + whole)
+        assert glance(path) is None, line
+    for line in (b'{"config": 7}\n', b'{"config": ["ab"]}\n'):
+        path.write_bytes(line)
+        assert glance(path) is None, line
+    assert glance(path.parent) is None, "a directory"
+    assert glance(path / "below") is None
+    assert glance(path.parent / "none") is None
 
 
 def test_a_torn_header_starts_afresh(path: Path) -> None:

@@ -155,9 +155,11 @@ def glance(path: Path) -> tuple[dict[str, Any], list[Record]] | None:
     """
     try:
         header, *records = [json.loads(line) for line in path.read_bytes().splitlines(keepends=True) if b"\n" in line]
-        return dict(header["config"]), records
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        config = header["config"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    whole = isinstance(config, dict) and all(isinstance(record, dict) and "kind" in record for record in records)
+    return (config, records) if whole else None
 
 
 def _with_what_may_differ(config: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
