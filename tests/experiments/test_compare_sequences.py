@@ -23,6 +23,7 @@ from torchsse.data.sequence_split import leave_last_out
 from torchsse.errors import ConfigError
 from torchsse.experiments.compare import compare
 from torchsse.experiments.fit_files import FITS
+from torchsse.experiments.kinds import SASREC
 from torchsse.experiments.models import load_model
 from torchsse.experiments.search import propose
 from torchsse.experiments.sequence_arms import deeper_arms, sequence_arms, strong_arms
@@ -210,6 +211,25 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     for wrong in ({"hidden": 9, "heads": 2}, {"loss": "hinge"}, {"blocks": 0}, {"epochs": 0}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             SequenceSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_negatives_are_as_many_as_the_loss_needs() -> None:
+    for loss, wanted in (("bce", 1), ("sampled-softmax", 256), ("gbce", 256)):
+        settings = SequenceSettings(loss=loss)
+        assert settings.num_negatives == wanted
+        assert SequenceSettings(loss=loss, num_negatives=7).num_negatives == 7
+        model: Any = SASREC.build(settings, {})
+        assert (model.num_negatives, model.shared_negatives) == (wanted, wanted > 1)
+        with pytest.raises(ConfigError, match="num_negatives must be at least 1"):
+            SequenceSettings(loss=loss, num_negatives=0)
+    assert SequenceSettings(loss="softmax").num_negatives is None
+    assert SASREC.build(SequenceSettings(loss="softmax"), {})
+    with pytest.raises(ConfigError, match="softmax is over all items and draws none, got 5"):
+        SequenceSettings(loss="softmax", num_negatives=5)
+    # an arm's own loss and negatives win
+    arm = strong_arms(loss="sampled-softmax")[0]
+    model = SASREC.build(SETTINGS, {**arm.fixed})
+    assert (model.loss, model.num_negatives) == ("sampled-softmax", 256)
 
 
 def test_fits_run_one_at_a_time_but_on_the_cpu() -> None:

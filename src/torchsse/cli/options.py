@@ -90,7 +90,11 @@ EdgeWeight = Annotated[
 ]
 NumNegatives = Annotated[
     int | None,
-    typer.Option(help="Implicit feedback: negatives drawn for each positive. Default: 3.", rich_help_panel=MODEL),
+    typer.Option(
+        help="Implicit feedback: negatives drawn for each positive. Default: 3. sasrec, ssept: by the loss, bce 1, "
+        "sampled-softmax and gbce 256 for a batch.",
+        rich_help_panel=MODEL,
+    ),
 ]
 HardNegatives = Annotated[
     bool,

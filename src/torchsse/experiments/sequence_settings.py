@@ -9,6 +9,9 @@ from torchsse.experiments.settings import CompareSettings
 
 __all__ = ["SequenceSettings"]
 
+_LOSSES = {"bce": 1, "gbce": 256, "sampled-softmax": 256, "softmax": None}
+"""Negatives where nothing else is asked for."""
+
 
 @dataclass(frozen=True)
 class SequenceSettings(CompareSettings):
@@ -25,7 +28,8 @@ class SequenceSettings(CompareSettings):
         heads: of attention.
         max_length: items of a history that count.
         loss: "bce", "gbce", "sampled-softmax" or "softmax", where an arm does not fix it.
-        num_negatives: for each target; several are shared by a batch.
+        num_negatives: for each target; several are shared by a batch. None = by the loss: 1 for "bce", 256 for
+            "sampled-softmax" and "gbce", which live on many; "softmax", over all items, draws none.
         batch_size: users in a step.
         validate_every: epochs between two measurements.
         device: where fits run; elsewhere than on the CPU one at a time.
@@ -47,7 +51,7 @@ class SequenceSettings(CompareSettings):
     heads: int = 1
     max_length: int = 200
     loss: str = "bce"
-    num_negatives: int = 1
+    num_negatives: int | None = None
     batch_size: int = 128
     validate_every: int = 5
     device: str = "cpu"
@@ -55,12 +59,17 @@ class SequenceSettings(CompareSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        counts = ("blocks", "heads", "max_length", "num_negatives", "batch_size", "validate_every", "num_threads")
+        if self.loss not in _LOSSES:
+            raise ConfigError(f"loss must be one of {', '.join(_LOSSES)}, got {self.loss!r}")
+        usual = _LOSSES[self.loss]
+        if self.num_negatives is None:
+            object.__setattr__(self, "num_negatives", usual)
+        elif usual is None:
+            raise ConfigError(f"num_negatives: {self.loss} is over all items and draws none, got {self.num_negatives}")
+        drawn = () if usual is None else ("num_negatives",)
+        counts = ("blocks", "heads", "max_length", *drawn, "batch_size", "validate_every", "num_threads")
         for name, least in (("hidden", 2), *((name, 1) for name in counts)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.hidden % self.heads:
             raise ConfigError(f"heads must divide hidden = {self.hidden}, got {self.heads}")
-        losses = ("bce", "gbce", "sampled-softmax", "softmax")
-        if self.loss not in losses:
-            raise ConfigError(f"loss must be one of {', '.join(losses)}, got {self.loss!r}")
