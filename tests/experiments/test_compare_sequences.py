@@ -234,7 +234,15 @@ def test_negatives_are_as_many_as_the_loss_needs() -> None:
 
 def test_fits_run_one_at_a_time_but_on_the_cpu() -> None:
     assert SequenceTask().prepare(SETTINGS, 4) == 4
-    assert SequenceTask().prepare(replace(SETTINGS, device="cuda"), 4) == 1
+    assert SequenceTask().prepare(replace(SETTINGS, device="meta"), 4) == 1
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:77", "cpu:first"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path, device: str) -> None:
+    data, arms = case()
+    with pytest.raises(ConfigError, match=f"^device: torch cannot use '{device}'"):
+        compare(data, arms, replace(SETTINGS, device=device), tmp_path / "out", jobs=1, observer=Quiet())
+    assert not (tmp_path / "out").exists()
 
 
 def test_arms_differ_in_what_they_name_only() -> None:

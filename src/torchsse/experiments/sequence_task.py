@@ -138,12 +138,19 @@ class SequenceTask:
         """One at a time but on the CPU, where fits share no generator; every thread computes on as many as a fit has.
 
         The second matters to the bit: a matrix product depends on the number of threads.
+
+        Raises:
+            ConfigError: a device that is not there.
         """
         import torch
 
         from torchsse.experiments.sequence_settings import SequenceSettings
 
         assert isinstance(settings, SequenceSettings)
+        try:
+            torch.empty(0, device=settings.device)
+        except (RuntimeError, AssertionError) as error:  # the latter of a build without CUDA
+            raise ConfigError(f"device: torch cannot use {settings.device!r} ({str(error).splitlines()[0]})") from None
         torch.set_num_threads(settings.num_threads)
         return jobs if settings.device == "cpu" else 1
 
