@@ -106,6 +106,18 @@ def test_a_restart_with_other_data_keeps_their_random_items(tmp_path: Path) -> N
             assert np.array_equal(getattr(found, name), getattr(wanted, name)), (seed, name)
 
 
+def test_nothing_is_kept_of_a_fit_that_was_made_again(tmp_path: Path) -> None:
+    """Predictions of a finished run got lost: its model is there, so no model ends the run."""
+    few = replace(SETTINGS, trials=1, seeds=1, epochs=1)
+    data, arms = case()
+    document = compare(data, arms[:1], few, tmp_path, jobs=1, observer=Quiet())
+    (tmp_path / "predictions" / "none-0.npy").unlink()
+    observer = Quiet()
+    assert timeless(compare(data, arms[:1], few, tmp_path, jobs=1, observer=observer)) == timeless(document)
+    assert observer.labels == ["none, seed 0"]
+    assert not (tmp_path / FITS).exists()
+
+
 def coming_back(num_users: int) -> CompareData:
     """The same data, but the last action of so many users is their first once more."""
     whole = sequence_case.histories()

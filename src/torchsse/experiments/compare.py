@@ -73,6 +73,7 @@ def compare(
         plan, part = _plan(data, arms, settings, journal, observer)
         observer.start(plan.total, plan.finished, jobs)
         run_units(plan.ready(), plan.done, jobs, observer)
+        FitFiles(out / FITS).clear()  # also where the model was there already, and lost fits were made again
         part.store(out)
         origin |= {
             "data": [vars(file) for file in data.files],
