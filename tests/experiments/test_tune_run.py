@@ -15,16 +15,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sequence_case
 import tune_case
 from compare_case import Quiet
 from tune_case import SETTINGS, data, run, space, timeless
 
 from torchsse.data import Ratings
+from torchsse.data.sequence_split import leave_last_out
 from torchsse.errors import ConfigError, CorruptFileError
+from torchsse.experiments.settings import DataFile
 from torchsse.experiments.tuning import fitting
 from torchsse.experiments.tuning.models import MODELS, ModelName
-from torchsse.experiments.tuning.settings import TuneData
+from torchsse.experiments.tuning.settings import TuneData, TuneSettings
+from torchsse.experiments.tuning.space import tune_space
 from torchsse.experiments.tuning.study import Study
+from torchsse.experiments.tuning.tune import tune
 from torchsse.recsys import DivergedError, MatrixFactorization
 
 
@@ -105,6 +110,31 @@ def test_a_killed_study_equals_an_uninterrupted_one(
     assert timeless(document) == timeless(finished[1])
     assert "RUNNING" not in states(out)
     assert len(document["provenance"]["sessions"]) == 2
+
+
+def test_fits_with_attention_dropout_run_one_at_a_time(tmp_path: Path) -> None:
+    whole = sequence_case.histories(num_users=30, length=8)
+    parts = leave_last_out(whole)
+    files = (DataFile("train", "generated", ""),)
+    sasrec = MODELS[ModelName.sasrec]
+    small = ["hidden=8", "blocks=1", "attention_dropout=0.3"]
+    told: list[int] = []
+
+    class Told(Quiet):
+        def start(self, total: int, done: int, jobs: int) -> None:
+            told.append(jobs)
+
+    document = tune(
+        ModelName.sasrec,
+        TuneData(parts.train, parts.validation, None, None, files, histories=whole),
+        tune_space(sasrec, fix=small),
+        TuneSettings.of(sasrec, epochs=2, trials=2, profile=0),
+        tmp_path,
+        jobs=3,
+        observer=Told(),
+    )
+    assert told == [1]
+    assert document["provenance"]["config"]["jobs"] == 1
 
 
 def done(out: Path) -> int:

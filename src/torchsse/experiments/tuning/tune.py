@@ -49,7 +49,7 @@ def tune(
         space: what is searched and what is fixed.
         settings: the budget.
         out: the directory; made if it does not exist.
-        jobs: trials at a time, in threads.
+        jobs: trials at a time, in threads; one where fits would share random numbers, see `TuneSpace.jobs`.
         observer: told how the run proceeds.
         restart: discard an earlier study in `out`, whatever its settings.
 
@@ -60,7 +60,7 @@ def tune(
     """
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
-    model = MODELS[name]
+    model, jobs = MODELS[name], space.jobs(jobs)
     started, clock, origin = now(), time.perf_counter(), provenance()
     config = config_of(name, space, settings, data)
     if model.feedback == "sequences":
