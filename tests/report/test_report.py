@@ -90,6 +90,23 @@ def test_verdict_nothing(document: dict[str, Any]) -> None:
     assert "dropout alone reaches 0.8578" in text
 
 
+@pytest.mark.parametrize(
+    ("arms", "words"),
+    [
+        ({"sse_se": (-0.002, 0.001)}, "): significant over users, with one seed each."),
+        ({"sse_se": (0.002, 0.01), "sse_graph": (0.003, 0.01)}, "is significantly worse over users, with one seed each,"),
+        ({"sse_se": (-0.0002, 0.3)}, "no SSE arm beats none significantly over users, with one seed each. The best"),
+    ],
+)
+def test_one_seed_each_is_named(document: dict[str, Any], arms: dict[str, tuple[float, float]], words: str) -> None:
+    """The bootstrap resamples users: it knows nothing of the luck of a seed."""
+    changed = with_differences(document, **arms)
+    assert "seed" not in verdict(changed)
+    for entry in changed["results"]:
+        entry |= {"std": None, "ci95": None, "per_seed": [entry["mean"]], "seeds": [0]}
+    assert words in verdict(changed)
+
+
 def test_an_arm_of_another_model_is_no_evidence(document: dict[str, Any]) -> None:
     """SSE-PT, in a comparison over SASRec, has a table of users beside: what it gains is not SSE's."""
     document["results"].append(record("sse-pt", 0.8500, -0.0098, 0.0001))

@@ -16,7 +16,8 @@ def verdict(document: dict[str, Any]) -> str:
 
     The best SSE arm is judged against the baseline; significant means p < 0.05 after Holm's correction with a 95%
     interval that excludes 0. It speaks of the metric of the first record. An arm of another model than the baseline's
-    says nothing about SSE, whatever its name: it differs in more.
+    says nothing about SSE, whatever its name: it differs in more. The test is over users; with one seed of each arm it
+    cannot speak of the luck of seeds, and the sentence says so.
     """
     records = primary(document["results"])
     baseline, others = baseline_of(records), compared(records)
@@ -25,22 +26,24 @@ def verdict(document: dict[str, Any]) -> str:
     if not sse:
         return "No SSE arm was run, so there is no answer about SSE."
     leader = max(sse, key=gain)
+    over = " over users, with one seed each" if len(baseline["seeds"]) == 1 else ""
     name, moves = baseline["arm"], "raises" if higher_is_better(baseline["metric"]) else "lowers"
     if significantly_better(leader):
         share = f" ({100 * gain(leader) / baseline['mean']:.2g} %)" if baseline["mean"] else ""
         text = (
             f"SSE helps here: {leader['arm']} {moves} the test {metric} by {number(gain(leader))}{share}, "
-            f"from {number(baseline['mean'])} to {number(leader['mean'])} ({_evidence(leader)}): significant."
+            f"from {number(baseline['mean'])} to {number(leader['mean'])} ({_evidence(leader)}): "
+            f"significant{over}."
         )
     elif all(is_significant(record) and gain(record) < 0 for record in sse):
         text = (
-            f"SSE adds nothing here: {name} does better. Every SSE arm is significantly worse, the closest, "
+            f"SSE adds nothing here: {name} does better. Every SSE arm is significantly worse{over}, the closest, "
             f"{leader['arm']}, by {number(-gain(leader))} {metric} ({_evidence(leader)})."
         )
     else:
         text = (
-            f"SSE adds nothing here: no SSE arm beats {name} significantly. The best of them, {leader['arm']}, differs "
-            f"by {signed(leader['difference'])} {metric} ({_evidence(leader)})."
+            f"SSE adds nothing here: no SSE arm beats {name} significantly{over}. The best of them, {leader['arm']}, "
+            f"differs by {signed(leader['difference'])} {metric} ({_evidence(leader)})."
         )
     rival = best([leader, baseline, *(record for record in others if record not in sse)])
     if rival is not leader and rival is not baseline:
