@@ -38,6 +38,14 @@ def test_factors() -> None:
     assert tune_space(mf, fix=["factors=7"]).fixed == {"factors": 7}
 
 
+@pytest.mark.parametrize(("name", "rank"), [(ModelName.mf, "factors"), (ModelName.sasrec, "hidden")])
+def test_factors_beside_the_setting_that_it_is_are_refused(name: ModelName, rank: str) -> None:
+    for more, option in (({"fix": [f"{rank}=8"]}, "--fix"), ({"search": [f"{rank}=8,16"]}, "--search")):
+        with pytest.raises(ConfigError, match=f"^--factors 32: it is {rank}, which {option} names too"):
+            tune_space(MODELS[name], factors="32", **more)  # type: ignore[arg-type]
+        assert tune_space(MODELS[name], **more)  # type: ignore[arg-type]
+
+
 def test_search_and_fix() -> None:
     space = tune_space(
         MODELS[ModelName.bpr],

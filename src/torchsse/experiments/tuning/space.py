@@ -109,8 +109,12 @@ def tune_space(
     kind = model.estimator()
     words = {name: value for name, value in kind._defaults().items() if name not in RESERVED}
     rank, usual = model.rank
-    table = {rank: usual if factors is None else factors, **_pairs(search, "--search")}
+    asked = _pairs(search, "--search")
+    table = {rank: usual if factors is None else factors, **asked}
     fixed = {name: parse_value(text) for name, text in _pairs(fix, "--fix").items()}
+    for option, names in (("--fix", fixed), ("--search", asked)):
+        if factors is not None and rank in names:
+            raise ConfigError(f"--factors {factors}: it is {rank}, which {option} names too; give one of them")
     if rank in fixed:
         del table[rank]
     for name, option in (*((name, "--search") for name in table), *((name, "--fix") for name in fixed)):
