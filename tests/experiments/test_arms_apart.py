@@ -14,10 +14,10 @@ from compare_case import SETTINGS, Quiet, case, timeless
 from torchsse.errors import ConfigError
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.compare import compare
+from torchsse.experiments.files import write_json
 from torchsse.experiments.fitting import Fitter
 from torchsse.experiments.journal import Journal
 from torchsse.experiments.models import load_model
-from torchsse.experiments.files import write_json
 from torchsse.experiments.reproduce.datasets import ML_100K
 from torchsse.experiments.reproduce.summary import combined
 from torchsse.experiments.reproduce.table import Block, Table
