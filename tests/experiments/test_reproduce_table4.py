@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import made_data
-import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -39,11 +39,15 @@ def test_every_data_set_is_read_from_its_layout(name: str, data: Path) -> None:
     assert train.num_users == 60
     assert set(test.lengths.tolist()) == set(validation.lengths.tolist()) == {1}
     assert (found.item_graph is not None) == ("item" in wanted.graphs)
-    # the last two of the file, in its order
-    first = train.user_ids.ids[0]
-    rows = {int(u) for u in np.atleast_1d(first)}
-    assert rows == {1}
-    assert not set(train.of(0)) & {int(test.of(0)[0]), int(validation.of(0)[0])}
+    # of each user's line the last action is test, the one before validation, all in the order of the file
+    lines: dict[int, list[int]] = {}
+    for line in gzip.decompress((data / wanted.files["actions"]).read_bytes()).decode().splitlines():
+        user, *items = map(int, line.split())
+        lines.setdefault(user, []).extend(items)
+    assert len(lines) == 60
+    for code, user in enumerate(train.user_ids.ids.tolist()):
+        parts = (part.item_ids.ids[part.of(code)].tolist() for part in (train, validation, test))
+        assert lines[user] == [item for part in parts for item in part], user
 
 
 def test_an_edge_between_films_arrives_at_the_right_items(data: Path) -> None:

@@ -94,7 +94,10 @@ def test_verdict_nothing(document: dict[str, Any]) -> None:
     ("arms", "words"),
     [
         ({"sse_se": (-0.002, 0.001)}, "): significant over users, with one seed each."),
-        ({"sse_se": (0.002, 0.01), "sse_graph": (0.003, 0.01)}, "is significantly worse over users, with one seed"),
+        (
+            {"sse_se": (0.002, 0.01), "sse_graph": (0.003, 0.01)},
+            "is significantly worse over users, with one seed each,",
+        ),
         ({"sse_se": (-0.0002, 0.3)}, "no SSE arm beats none significantly over users, with one seed each. The best"),
     ],
 )

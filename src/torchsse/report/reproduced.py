@@ -161,14 +161,12 @@ def _judged(block: dict[str, Any]) -> str:
     """How trials are judged, where that is not as usual for the feedback."""
     settings, feedback = block["settings"], block.get("feedback")
     parts, every = settings.get("validation_splits"), settings.get("validate_every")
-    words = [
-        f"each on {parts} validation part{'s' if parts != 1 else ''}"
-        if parts is not None and parts != (2 if feedback == "explicit" else 1)
-        else "",
-        f"measured every {every} epochs" if every not in (None, 5 if feedback == "sequences" else 1) else "",
-    ]
-    found = ", ".join(word for word in words if word)
-    return f" ({found})" if found else ""
+    words = []
+    if parts not in (None, 2 if feedback == "explicit" else 1):
+        words.append(f"each on {parts} validation part{'s' if parts != 1 else ''}")
+    if every not in (None, 5 if feedback == "sequences" else 1):
+        words.append(f"measured every {every} epochs" if every != 1 else "measured every epoch")
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _provenance(document: dict[str, Any]) -> list[str]:
