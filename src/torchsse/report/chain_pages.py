@@ -7,10 +7,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from torchsse.errors import MissingDependencyError
 from torchsse.report import html
 from torchsse.report.chain_view import Part, parts_of
-from torchsse.report.files import write_page
+from torchsse.report.files import write_pages
 
 __all__ = ["html_of_chain", "markdown_of_chain", "write_chain_pages"]
 
@@ -21,20 +20,14 @@ def write_chain_pages(document: dict[str, Any], out: Path) -> list[Path]:
     """Write both pages and, with matplotlib, the plot; returns their paths."""
     from torchsse.report.chain_plot import chain_figure
 
-    written = [out / "report.md", out / "report.html"]
-    plot: Path | None = None
-    try:
-        figure = chain_figure(document)
-        if figure is not None:
-            plot = out / _PLOT
-            figure.savefig(plot, dpi=150, bbox_inches="tight")
-            written.append(plot)
-    except MissingDependencyError:
-        pass
     parts = parts_of(document)
-    write_page(written[0], markdown_of_chain(parts, plot))
-    write_page(written[1], html_of_chain(parts, plot))
-    return written
+    return write_pages(
+        out,
+        _PLOT,
+        lambda: chain_figure(document),
+        lambda plot: markdown_of_chain(parts, plot),
+        lambda plot: html_of_chain(parts, plot),
+    )
 
 
 def markdown_of_chain(parts: list[Part], plot: Path | None) -> str:

@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-__all__ = ["write_page"]
+from torchsse.errors import MissingDependencyError
+
+__all__ = ["write_page", "write_pages"]
+
+
+def write_pages(
+    out: Path,
+    plot: str,
+    figure: Callable[[], Any],
+    markdown: Callable[[Path | None], str],
+    html: Callable[[Path | None], str],
+) -> list[Path]:
+    """report.md, report.html and, where there is one and matplotlib to draw it, the plot; their paths.
+
+    Args:
+        out: the directory.
+        plot: the plot's file name.
+        figure: draws it; None where there is nothing to show.
+        markdown: report.md, given the plot's path, or None.
+        html: report.html, likewise.
+    """
+    written = [out / "report.md", out / "report.html"]
+    path: Path | None = None
+    try:
+        drawn = figure()
+        if drawn is not None:
+            path, content = out / plot, io.BytesIO()
+            drawn.savefig(content, format=path.suffix[1:], dpi=150, bbox_inches="tight")
+            _write(path, content.getvalue())
+            written.append(path)
+    except MissingDependencyError:
+        pass
+    write_page(written[0], markdown(path))
+    write_page(written[1], html(path))
+    return written
 
 
 def write_page(path: Path, text: str) -> None:
@@ -13,10 +50,14 @@ def write_page(path: Path, text: str) -> None:
 
     A killed process leaves the earlier page. (`torchsse.experiments.files` does the same; this room may not import it.)
     """
+    _write(path, text.encode())
+
+
+def _write(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(beside, "wb") as file:
-            file.write(text.encode())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

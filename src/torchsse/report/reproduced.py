@@ -7,7 +7,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from torchsse.errors import MissingDependencyError
 from torchsse.report.comparison_view import (
     BETTER,
     OWN_BETTER,
@@ -19,7 +18,7 @@ from torchsse.report.comparison_view import (
     sections,
     unfinished_arms,
 )
-from torchsse.report.files import write_page
+from torchsse.report.files import write_pages
 from torchsse.report.html import marked, page, table
 from torchsse.report.page import provenance_lines
 
@@ -32,19 +31,13 @@ def write_table_pages(document: dict[str, Any], out: Path) -> list[Path]:
     """Write both pages and, with matplotlib, the plot; returns their paths."""
     from torchsse.report.forest import forest_figure
 
-    written = [out / "report.md", out / "report.html"]
-    plot: Path | None = None
-    try:
-        figure = forest_figure(document)
-        if figure is not None:
-            plot = out / _PLOT
-            figure.savefig(plot, dpi=150, bbox_inches="tight")
-            written.append(plot)
-    except MissingDependencyError:
-        pass
-    write_page(written[0], markdown_of_table(document, plot))
-    write_page(written[1], html_of_table(document, plot))
-    return written
+    return write_pages(
+        out,
+        _PLOT,
+        lambda: forest_figure(document),
+        lambda plot: markdown_of_table(document, plot),
+        lambda plot: html_of_table(document, plot),
+    )
 
 
 def markdown_of_table(document: dict[str, Any], plot: Path | None) -> str:
