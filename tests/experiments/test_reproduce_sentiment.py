@@ -211,3 +211,24 @@ def test_bad_calls(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ConfigError, match="expected one of small"):
         asked(IMDB, "huge", Budget())
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("journal.jsonl"))
+
+
+def test_pre_training_is_done_once_for_both_tables(place: Path, tmp_path: Path, tiny: None) -> None:
+    """Same text, settings and checkpoint: copied from the other table, and of no influence on what comes out."""
+    call = ["--data", place / "data", "--checkpoint", place / "encoder", "--seeds", 1, "--device", "cpu"]
+    for name, out in (("table7", "both"), ("table6", "both"), ("table6", "alone")):
+        done = cli("reproduce", name, *call, "--out", tmp_path / out, "--num-threads", 1)
+        assert done.exit_code == 0, done.output
+    documents = [
+        json.loads((tmp_path / out / "table6" / "small" / "results.json").read_text()) for out in ("both", "alone")
+    ]
+    assert documents[0]["results"] == documents[1]["results"]
+    before = [{unit["unit"]: unit["facts"] for unit in each["units"]}["pre-train-sse"] for each in documents]
+    assert before[0] == {**before[1], "taken_over_from": "table7"}
+    assert "taken_over_from table7" in (tmp_path / "both" / "table6" / "small" / "report.md").read_text()
+
+
+def test_bad_numbers_of_threads(place: Path, tmp_path: Path) -> None:
+    for name, threads in (("table6", 0), ("table1", 1), ("table4", 1)):
+        call = ["reproduce", name, "--data", place / "data", "--out", tmp_path / "out", "--num-threads", threads]
+        assert cli(*call).exit_code == 2

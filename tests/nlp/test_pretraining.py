@@ -305,3 +305,46 @@ def test_rates() -> None:
     assert np.argmax(rates) == 9
     np.testing.assert_allclose(np.diff(rates[:10]), 0.1, atol=1e-6)
     np.testing.assert_allclose(np.diff(rates[10:]), -1 / 90, atol=1e-6)
+
+
+def test_the_same_work_done_elsewhere_is_copied(encoder: Path, tmp_path: Path) -> None:
+    settings = PretrainSettings(**SHORT)
+    first = pretrain(encoder, DOCUMENTS[:80], tmp_path / "first", settings)
+    other = pretrain(encoder, DOCUMENTS[:80], tmp_path / "other", PretrainSettings(**SHORT, p0_input=0.0))
+    places = [tmp_path / "nowhere", tmp_path / "other", tmp_path / "first"]
+    told = Told()
+    second = pretrain(encoder, DOCUMENTS[:80], tmp_path / "second", settings, observer=told, elsewhere=places)
+    assert not told.steps
+    assert second.report == {**first.report, "taken_over_from": str(tmp_path / "first")}
+    assert weights(second.directory).keys() == weights(first.directory).keys()
+    assert all(torch.equal(tensor, weights(second.directory)[key]) for key, tensor in weights(first.directory).items())
+    assert pretrain(encoder, DOCUMENTS[:80], second.directory, settings) == second
+    # what is not the same work, was not finished, or cannot be read is done
+    (tmp_path / "first" / "torchsse.json").unlink()
+    (tmp_path / "other" / "run.json").write_text("{")
+    told = Told()
+    third = pretrain(encoder, DOCUMENTS[:80], tmp_path / "third", settings, observer=told, elsewhere=places)
+    assert told.steps
+    assert third.report == first.report
+    assert other.report["config"] != first.report["config"]
+
+
+def test_a_copy_that_was_cut_short_is_no_finished_run(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = PretrainSettings(**SHORT)
+    first = pretrain(encoder, DOCUMENTS[:80], tmp_path / "first", settings)
+
+    def killed(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:10])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torchsse.nlp.outputs.shutil.copyfile", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(encoder, DOCUMENTS[:80], tmp_path / "second", settings, elsewhere=[first.directory])
+    told = Told()
+    done = pretrain(encoder, DOCUMENTS[:80], tmp_path / "second", settings, observer=told)
+    assert told.steps
+    assert done.report == first.report
+    assert not list(done.directory.glob(".*.tmp"))

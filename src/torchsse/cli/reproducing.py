@@ -84,6 +84,10 @@ def reproduce(
             show_default=False,
         ),
     ] = None,
+    num_threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tables 5 to 7: threads of torch. Default: the number of cores.", show_default=False),
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Fits at a time. Default: the number of cores.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Discard earlier runs of these blocks.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be run.")] = False,
@@ -111,9 +115,22 @@ def reproduce(
         if any(option is not None for option in (ranks, trials, jobs)):
             raise typer.BadParameter(f"{name.value} has no --ranks, --trials or --jobs: its units run one by one")
         chosen_size, budget = (size or Size.small).value, Budget(seeds, epochs)
-        place = out / name.value / chosen_size
-        run_language(name.value, chosen_size, budget, data, place, only, device or "auto", checkpoint, restart, dry_run)
+        run_language(
+            name.value,
+            chosen_size,
+            budget,
+            data,
+            out,
+            only,
+            device or "auto",
+            checkpoint,
+            num_threads,
+            restart,
+            dry_run,
+        )
         return
+    if num_threads is not None:
+        raise typer.BadParameter(f"{name.value} has no --num-threads: its fits take one each, --jobs of them at a time")
     if checkpoint is not None or (name.value not in SIZED and (size is not None or device is not None)):
         sizes = "no --checkpoint" if name.value in SIZED else "one size, and no --device or --checkpoint"
         raise typer.BadParameter(f"{name.value} has {sizes}")

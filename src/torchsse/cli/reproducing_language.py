@@ -34,14 +34,21 @@ def run_language(
     only: str | None,
     device: str,
     checkpoint: str | None,
+    num_threads: int | None,
     restart: bool,
     dry_run: bool,
 ) -> None:
-    """Run the units that are left and write the pages."""
+    """Run the units that are left and write the pages, to a folder of `out` for table and size."""
+    import torch
+
     from torchsse.experiments.reproduce import CHAINS
     from torchsse.experiments.reproduce.chain_results import reproduce_chain
     from torchsse.report.chain_pages import write_chain_pages
 
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
+    places = {table: out / table / size for table in CHAINS}
+    place = places.pop(name)
     chain = CHAINS[name](data, size, wanted, device, checkpoint)
     units = chain.select([part.strip() for part in only.split(",")] if only is not None else None)
     if dry_run:
@@ -53,11 +60,13 @@ def run_language(
         command += ["--checkpoint", "CHECKPOINT" if Path(checkpoint).exists() else checkpoint]
     command += ["--only", only] if only is not None else []
     with progress(units) as watcher:
-        document = reproduce_chain(chain, units, data, out, watcher=watcher, command=command, restart=restart)
-    written = write_chain_pages(document, out)
+        document = reproduce_chain(
+            chain, units, data, place, watcher=watcher, command=command, restart=restart, beside=places
+        )
+    written = write_chain_pages(document, place)
     left = document["unfinished"]
     say(f"{len(document['blocks'])} test sets measured" + (f", not yet: {', '.join(left)}" if left else ""))
-    typer.echo(f"In {out}: results.json, {', '.join(path.name for path in written)}")
+    typer.echo(f"In {place}: results.json, {', '.join(path.name for path in written)}")
 
 
 def show_plan(chain: Chain, units: Sequence[Unit], data: Path) -> None:

@@ -1,8 +1,11 @@
-"""The directory of a run: claimed for one set of settings and data, and what a finished run reported."""
+"""The directory of a run: claimed for one set of settings and data, what a finished run reported, or one elsewhere."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,12 @@ from torchsse.data.differences import differences
 from torchsse.errors import ConfigError, CorruptFileError
 from torchsse.nlp.steps_state import remove_unfinished, write_json
 
-__all__ = ["REPORT", "STATE", "claim", "finished", "report_of"]
+__all__ = ["REPORT", "STATE", "TAKEN_OVER", "claim", "finished", "report_of", "taken_over"]
 
 RUN = "run.json"
 STATE = "training.safetensors"
 REPORT = "torchsse.json"
+TAKEN_OVER = "taken_over_from"
 
 
 def claim(directory: Path, kind: str, config: dict[str, Any], restart: bool = False) -> None:
@@ -28,7 +32,7 @@ def claim(directory: Path, kind: str, config: dict[str, Any], restart: bool = Fa
     except OSError as error:
         raise ConfigError(f"cannot make the directory {directory}: {error.strerror}; choose another --out") from None
     path = directory / RUN
-    config = json.loads(json.dumps({"kind": kind, **config}))
+    config = _stored(kind, config)
     if path.exists():
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
@@ -50,6 +54,37 @@ def claim(directory: Path, kind: str, config: dict[str, Any], restart: bool = Fa
     write_json(path, config)
 
 
+def taken_over(directory: Path, kind: str, config: dict[str, Any], elsewhere: Iterable[Path]) -> dict[str, Any] | None:
+    """Copy what a finished run of the very same work left in one of `elsewhere`; its report, or None if none did.
+
+    The report, which names where it came from, is written last: without it, a directory is no finished run.
+
+    Args:
+        directory: claimed for this work.
+        kind: what it was claimed for.
+        config: the same.
+        elsewhere: directories of runs; what cannot be read there is passed over.
+    """
+    for source in elsewhere:
+        try:
+            same = json.loads((source / RUN).read_text(encoding="utf-8")) == _stored(kind, config)
+            report = finished(source) if same else None
+        except (OSError, ValueError, CorruptFileError):
+            continue
+        if report is None:
+            continue
+        for file in sorted(source.iterdir()):
+            if file.is_file() and file.name not in (RUN, REPORT, STATE) and not file.name.startswith("."):
+                beside = directory / f".{file.name}.tmp"
+                shutil.copyfile(file, beside)
+                os.replace(beside, directory / file.name)
+        report = {**report, TAKEN_OVER: os.fspath(source)}
+        write_json(directory / REPORT, report)
+        (directory / STATE).unlink(missing_ok=True)
+        return report
+    return None
+
+
 def finished(directory: Path) -> dict[str, Any] | None:
     """The report of a run that came to its end; None before that."""
     return report_of(directory) if (directory / REPORT).exists() else None
@@ -67,3 +102,9 @@ def report_of(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CorruptFileError(f"{path}: cannot be read as the report of a run ({error})") from None
     return report
+
+
+def _stored(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    """As it comes back from a file."""
+    found: dict[str, Any] = json.loads(json.dumps({"kind": kind, **config}))
+    return found

@@ -21,7 +21,7 @@ from torchsse.errors import ConfigError, DataError
 from torchsse.integrations.hf import attach_sse, sse_labels
 from torchsse.nlp.checkpoints import Checkpoint, check_length, load_masked_lm, write_checkpoint
 from torchsse.nlp.masked_head import MaskedHead
-from torchsse.nlp.outputs import REPORT, STATE, claim, finished
+from torchsse.nlp.outputs import REPORT, STATE, TAKEN_OVER, claim, finished, taken_over
 from torchsse.nlp.pretraining_masks import Masking
 from torchsse.nlp.steps import Observer, Stepping, pick_device, run_steps
 from torchsse.nlp.steps_state import StateFile, write_json
@@ -107,6 +107,7 @@ def pretrain(
     restart: bool = False,
     save_every: float = 120.0,
     provenance: dict[str, Any] | None = None,
+    elsewhere: Sequence[Path] = (),
 ) -> Pretrained:
     """Train a checkpoint on as a masked language model and write it to `out`, where plain transformers load it.
 
@@ -128,6 +129,8 @@ def pretrain(
         restart: discard what an earlier run left in `out`.
         save_every: seconds between states.
         provenance: recorded with the report.
+        elsewhere: directories of other runs. Where one did this very work (settings, checkpoint, text) to its end, that
+            is copied instead of done again, and the report says from where.
 
     Raises:
         ConfigError: settings that do not fit the checkpoint; an `out` that holds something else, or another run.
@@ -146,10 +149,14 @@ def pretrain(
     config = {"settings": dataclasses.asdict(settings), "checkpoint": loaded.digest, "text": _digest(documents)}
     config |= origin
     claim(directory, KIND, config, restart)
+    say = (lambda message: None) if observer is None else observer.say
     done = finished(directory)
+    if done is None:
+        done = taken_over(directory, KIND, config, elsewhere)
+        if done is not None:
+            say(f"taken over from {done[TAKEN_OVER]}: the same work")
     if done is not None:
         return Pretrained(directory, done)
-    say = (lambda message: None) if observer is None else observer.say
     heads = [name for name in loaded.fresh if "pooler" not in name]
     if heads:
         say(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from torchsse.errors import MissingDependencyError
+from torchsse.report.files import write_figure
 
 __all__ = ["write_description"]
 
@@ -49,7 +50,7 @@ def write_description(facts: dict[str, Any], path: Path) -> None:
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=160)
+    write_figure(path, figure, 160, tight=False)
 
 
 def _count(value: float) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from torchsse.report.embedding import embedding_figure, embedding_page, embedding_table
-from torchsse.report.files import write_page
+from torchsse.report.files import write_figure, write_page
 from torchsse.report.page import provenance_lines
 from torchsse.report.speed import speed_figure, speed_table
 
@@ -20,7 +20,7 @@ def write_figure3(document: dict[str, Any], shown: dict[str, dict[str, Any]], ou
     for study in document["figure"]["studies"]:
         name = study["name"]
         picture, web = out / f"embeddings-{name}.png", out / f"embeddings-{name}.html"
-        embedding_figure(shown[name]).savefig(picture, dpi=130)
+        write_figure(picture, embedding_figure(shown[name]), 130, tight=False)
         write_page(web, embedding_page(shown[name], document, name))
         parts += [f"## {study['title']}", f"![item embeddings]({picture.name})"]
         parts.append(_rows(*embedding_table(document, name)))
@@ -31,7 +31,7 @@ def write_figure3(document: dict[str, Any], shown: dict[str, dict[str, Any]], ou
 def write_figure4(document: dict[str, Any], out: Path) -> list[Path]:
     """The picture and report.md."""
     picture = out / "training-speed.png"
-    speed_figure(document).savefig(picture, dpi=150)
+    write_figure(picture, speed_figure(document), tight=False)
     parts = ["# Figure 4: training speed with and without SSE", document["figure"]["measured"]]
     parts.append(f"![training speed]({picture.name})")
     for study in document["figure"]["studies"]:

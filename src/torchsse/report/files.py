@@ -10,7 +10,7 @@ from typing import Any
 
 from torchsse.errors import MissingDependencyError
 
-__all__ = ["write_page", "write_pages"]
+__all__ = ["write_figure", "write_page", "write_pages"]
 
 
 def write_pages(
@@ -34,15 +34,30 @@ def write_pages(
     try:
         drawn = figure()
         if drawn is not None:
-            path, content = out / plot, io.BytesIO()
-            drawn.savefig(content, format=path.suffix[1:], dpi=150, bbox_inches="tight")
-            _write(path, content.getvalue())
+            path = out / plot
+            write_figure(path, drawn)
             written.append(path)
     except MissingDependencyError:
         pass
     write_page(written[0], markdown(path))
     write_page(written[1], html(path))
     return written
+
+
+def write_figure(path: Path, figure: Any, dpi: int = 150, *, tight: bool = True) -> None:
+    """A picture in the format of its suffix, whole or not at all; an SVG holds no date, so that equal ones are equal.
+
+    Args:
+        path: its file; the one of an earlier run stays if this fails.
+        figure: matplotlib's.
+        dpi: dots per inch.
+        tight: cut to what is drawn.
+    """
+    content = io.BytesIO()
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    box = "tight" if tight else None
+    figure.savefig(content, format=path.suffix[1:], dpi=dpi, bbox_inches=box, metadata=metadata)
+    _write(path, content.getvalue())
 
 
 def write_page(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchsse.errors import MissingDependencyError
 from torchsse.report.document import Record, baseline_of, is_significant
+from torchsse.report.files import write_figure
 from torchsse.report.format import p_value, signed
 from torchsse.report.metric import compared, higher_is_better, label, primary
 
@@ -40,8 +41,7 @@ def write_figures(document: dict[str, Any], out: Path) -> list[Path]:
             continue
         for suffix in ("svg", "png"):
             path = out / f"{name}.{suffix}"
-            metadata = {"Date": None} if suffix == "svg" else None
-            figure.savefig(path, dpi=200, bbox_inches="tight", metadata=metadata)
+            write_figure(path, figure, 200)
         written.append(path)
     return written
 

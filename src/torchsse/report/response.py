@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchsse.report.files import write_figure
 from torchsse.report.format import number
 from torchsse.report.metric import higher_is_better, label
 from torchsse.report.plots import _clean, _figure
@@ -34,11 +35,7 @@ def write_response(document: dict[str, Any], out: Path) -> list[Path]:
     if figure is None:
         return []
     for suffix in ("svg", "png"):
-        path = out / f"response.{suffix}"
-        beside = out / f".response.{suffix}.tmp"
-        metadata = {"Date": None} if suffix == "svg" else None
-        figure.savefig(beside, format=suffix, dpi=200, bbox_inches="tight", metadata=metadata)
-        beside.replace(path)
+        write_figure(out / f"response.{suffix}", figure, 200)
     return [out / "response.png"]
 
 

@@ -47,12 +47,15 @@ class Place:
         needs: unit -> its `work`, of those it needs.
         watch: told how it goes.
         keep: stores values of each test example, by key: whole or absent, with their sha256 in the record.
+        elsewhere: table -> `work` of the unit of this name there, for a training that all seeds share: the other table
+            may have done the same work.
     """
 
     work: Path
     needs: Mapping[str, Path]
     watch: UnitWatch
     keep: Callable[[str, npt.NDArray[Any]], None]
+    elsewhere: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Unit:
     block: str | None = None
     needs: tuple[str, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is a training that all seeds go out from."""
+        return self.seed is None and self.block is None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ def reproduce_chain(
     watcher: Watcher,
     command: Sequence[str],
     restart: bool = False,
+    beside: Mapping[str, Path] | None = None,
 ) -> dict[str, Any]:
     """Run, or resume, units of a table; returns the document over all that `out` holds, also in out/results.json.
 
@@ -53,11 +54,12 @@ def reproduce_chain(
         watcher: told of progress.
         command: what provenance records as the command line, without the paths of this machine.
         restart: discard what `out` holds.
+        beside: table -> its directory; trainings that all seeds share may have been done there.
 
     Raises:
         DataError: files that are not there. ConfigError: a directory that holds another run, or something else.
     """
-    records = run_chain(chain, units, root, out, watcher=watcher, restart=restart)
+    records = run_chain(chain, units, root, out, watcher=watcher, restart=restart, beside=beside)
     blocks, runs = _runs(chain, records, out)
     results, pairs = results_of(blocks, tuple(chain.arms), chain.comparisons, chain.judge, runs)
     with Journal(out / JOURNAL, config_of_chain(chain, root)) as journal:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,7 +81,14 @@ def config_of_chain(chain: Chain, root: Path) -> dict[str, Any]:
 
 
 def run_chain(
-    chain: Chain, units: Sequence[Unit], root: Path, out: Path, *, watcher: Watcher, restart: bool
+    chain: Chain,
+    units: Sequence[Unit],
+    root: Path,
+    out: Path,
+    *,
+    watcher: Watcher,
+    restart: bool,
+    beside: Mapping[str, Path] | None = None,
 ) -> list[Record]:
     """Run the units that the journal in `out` does not hold yet; the records of all that it holds now, in order.
 
@@ -89,12 +96,14 @@ def run_chain(
 
     A record whose values are gone or damaged does not count. A unit whose checkpoint was removed is run again if a
     unit that needs it is not done, and its record takes the place of the earlier one.
+
+    `beside` has the directories of other tables, whose shared trainings may be this one's too: `Place.elsewhere`.
     """
     language_versions(chain.packages)  # without them nothing is made, least of all a directory
     config = config_of_chain(chain, root)
     claim_directory(out, JOURNAL)
     with Journal(out / JOURNAL, config, restart=restart) as journal:
-        run = _Run(chain, units, out, journal, watcher, restart)
+        run = _Run(chain, units, out, journal, watcher, restart, beside or {})
         for unit in units:
             run.finish(unit)
         return [run.held[unit.name] for unit in chain.units if unit.name in run.held]
@@ -104,9 +113,16 @@ class _Run:
     """What is done, and what is left of it on disk."""
 
     def __init__(
-        self, chain: Chain, units: Sequence[Unit], out: Path, journal: Journal, watcher: Watcher, restart: bool
+        self,
+        chain: Chain,
+        units: Sequence[Unit],
+        out: Path,
+        journal: Journal,
+        watcher: Watcher,
+        restart: bool,
+        beside: Mapping[str, Path],
     ) -> None:
-        self.chain, self.out, self.journal, self.watcher = chain, out, journal, watcher
+        self.chain, self.out, self.journal, self.watcher, self.beside = chain, out, journal, watcher, beside
         self.by_name = {unit.name: unit for unit in chain.units}
         self.numbers = {unit.name: number for number, unit in enumerate(units, 1)}
         self.work, self.values = out / WORK, out / VALUES
@@ -146,7 +162,9 @@ class _Run:
             values[key] = {"file": path.relative_to(self.out).as_posix(), "sha256": _sha256(path)}
 
         started = time.monotonic()
-        place = Place(self.work / unit.name, {need: self.work / need for need in unit.needs}, watch, keep)
+        needs = {need: self.work / need for need in unit.needs}
+        elsewhere = {table: out / WORK / unit.name for table, out in self.beside.items()} if unit.shared else {}
+        place = Place(self.work / unit.name, needs, watch, keep, elsewhere)
         facts = jsonable(unit.run(place))
         seconds = facts.pop("seconds", round(time.monotonic() - started, 1))
         about = {"unit": unit.name, "block": unit.block, "arm": unit.arm, "seed": unit.seed, "seconds": seconds}
@@ -160,8 +178,7 @@ class _Run:
         needed = self._needed(self._left())
         for unit in self.chain.units:
             marker, folder = self._marker(unit.name), self.work / unit.name
-            shared = unit.seed is None and unit.block is None
-            if unit.name in self.held and unit.name not in needed and not shared:
+            if unit.name in self.held and unit.name not in needed and not unit.shared:
                 marker.unlink(missing_ok=True)
                 if folder.exists():  # renamed first: half a checkpoint must not look like one
                     gone = folder.with_name(f"{folder.name}{_GONE}")

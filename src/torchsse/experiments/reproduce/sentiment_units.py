@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from torchsse.metrics.classification_pairs import CLASSIFICATION_METRICS, classi
 from torchsse.nlp.classification import Classifier
 from torchsse.nlp.classification_training import train_classifier
 from torchsse.nlp.encoders import Encoder
+from torchsse.nlp.outputs import TAKEN_OVER
 from torchsse.nlp.pretraining import pretrain
 
 __all__ = ["JUDGE", "sentiment_units"]
@@ -66,12 +68,22 @@ def _pretrain(size: Size, kind: Pretraining, texts: Texts, encoder: Encoder, dev
         p0 = PRETRAININGS[kind]
         settings = replace(size.pretraining, p0_input=p0, p0_label=p0)
         report = pretrain(
-            encoder.place, texts.documents, place.work, settings, device=device, observer=place.watch
+            encoder.place,
+            texts.documents,
+            place.work,
+            settings,
+            device=device,
+            observer=place.watch,
+            elsewhere=tuple(place.elsewhere.values()),
         ).report
         names = ("documents", "pieces", "tokens", "steps", "held_out_loss_before", "held_out_loss")
         facts = {name: report[name] for name in names if name in report}
         fresh = [name for name in report["fresh"] if "pooler" not in name]
-        return {**facts, "loss": _last(report, "loss"), "fresh_head": len(fresh)}
+        facts |= {"loss": _last(report, "loss"), "fresh_head": len(fresh)}
+        for table, other in place.elsewhere.items():
+            if report.get(TAKEN_OVER) == os.fspath(other):
+                facts[TAKEN_OVER] = table
+        return facts
 
     return run
 
