@@ -41,6 +41,22 @@ def test_the_time_left_goes_by_the_steps_of_this_process(
     assert found[1:] == [str(expected[0]), str(expected[1])]
 
 
+def test_a_training_taken_over_says_nothing_of_the_pace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(reproducing_language, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(reproducing_language, "duration", lambda seconds: f"{seconds:.0f}")
+    lines = Lines(UNITS)
+    lines.unit(UNITS[0], 1, 2)
+    now[0] = 1.0
+    lines.finished(UNITS[0], 1, 2)
+    watch = lines.unit(UNITS[1], 2, 2)
+    now[0] = 11.0
+    watch.step(Progress(step=1, steps=10, loss=1.0, tokens_per_second=1.0, seconds_left=0.0))
+    assert re.findall(r"about (.*) left", capsys.readouterr().err) == ["99"]  # 11 s for a tenth of it
+
+
 @pytest.mark.parametrize("names", [(), ("tokenizers",)])
 def test_missing_libraries_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]) -> None:
     def version(name: str) -> str:

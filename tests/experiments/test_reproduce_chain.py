@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,30 @@ def test_the_document(tmp_path: Path) -> None:
     assert document["unfinished"] == []
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == document
     assert not list((tmp_path / "out" / "work").iterdir()), "no checkpoint is needed any more"
+
+
+def test_what_must_be_the_same_and_is_not_is_told(tmp_path: Path) -> None:
+    """A checkpoint of the hub that changed between two sessions; the control asks for nothing."""
+    root = tmp_path / "data"
+
+    def told(chain: Chain, say: str, constant: tuple[str, ...]) -> Chain:
+        def run(place: Place, own: Any) -> dict[str, Any]:
+            return {**own(place), "checkpoint": say}
+
+        units = [replace(unit, run=partial(run, own=unit.run)) for unit in chain.units]
+        return replace(chain, units=tuple(units), constant=constant)
+
+    for constant, fails in ((("checkpoint", "of-no-unit"), True), ((), False)):
+        out = tmp_path / str(fails)
+        run(told(made(root, Log(), seeds=1), "a", constant), root, out)
+        held = (out / "results.json").read_bytes()
+        if not fails:
+            run(told(made(root, Log()), "b", constant), root, out)
+            continue
+        with pytest.raises(ConfigError, match=r"none-1 has another checkpoint \(b\) than none-0 \(a\).*--restart"):
+            run(told(made(root, Log()), "b", constant), root, out)
+        assert (out / "results.json").read_bytes() == held
+        assert run(told(made(root, Log()), "a", constant), root, out)["unfinished"] == []
 
 
 def test_control_arms_that_agree_do_not_differ(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from torchsse.cli import app
 from torchsse.errors import ConfigError
-from torchsse.experiments.reproduce import CHAINS, Budget
+from torchsse.experiments.reproduce import CHAINS, Budget, sentiment
 from torchsse.experiments.reproduce import sentiment_units as units_module
 from torchsse.experiments.reproduce.chain_results import reproduce_chain
 from torchsse.experiments.reproduce.chain_run import values_of
-from torchsse.experiments.reproduce.sentiment import COMPARISONS, WAYS, asked
+from torchsse.experiments.reproduce.sentiment import COMPARISONS, PEERS, WAYS, asked
 from torchsse.experiments.reproduce.sentiment_sizes import IMDB, SST2
 from torchsse.experiments.reproduce.sentiment_texts import PARTS, Texts, without
 from torchsse.nlp.texts import Labelled
@@ -76,13 +76,17 @@ def test_the_declared_sizes_run(name: str, size: str, place: Path, tmp_path: Pat
     assert [block["name"] for block in document["blocks"]] == blocks
     assert document["unfinished"] == []
     found = {(r["block"], r["arm"], r["metric"]): r for r in document["results"]}
+    arms = [*ARMS, *(way.arm for way in PEERS)] if size == "medium" else ARMS
     assert set(found) == {
         (block, arm, metric)
         for block in blocks
-        for arm in ARMS
+        for arm in arms
         for metric in ("accuracy", "f1", "balanced_accuracy", "auc")
     }
-    assert {(pair["arm"], pair["against"]) for pair in document["pairs"]} == set(COMPARISONS)
+    assert {(pair["arm"], pair["against"]) for pair in document["pairs"]} == {
+        pair for pair in COMPARISONS if set(pair) <= set(arms)
+    }
+    assert ("sse-fine-tuned" in arms) == ("peers" in document["provenance"]["config"])
     settings = document["provenance"]["config"]
     assert settings["pretraining"]["max_length"] == (512 if size == "full" else 128)
     assert settings["pretraining"]["precision"] == "fp32", "bf16 is for a GPU"
@@ -131,7 +135,7 @@ def test_sse_is_what_the_arms_differ_in(
     """Without SSE, three arms are one; with it none is like another."""
     run("table6", place, tmp_path / "sse", seeds=1)
     monkeypatch.setattr(units_module, "PRETRAININGS", {"plain": 0.0, "sse": 0.0})
-    monkeypatch.setattr(units_module, "WAYS", tuple(replace(way, p0=0.0) for way in WAYS))
+    monkeypatch.setattr(sentiment, "WAYS", tuple(replace(way, p0=0.0) for way in WAYS))
     run("table6", place, tmp_path / "none", seeds=1)
     three = [f"imdb-{arm}-0" for arm in ("pre-trained", "sse-pre-trained", "sse-both")]
     apart, alike = ([probabilities(tmp_path / kind, unit) for unit in three] for kind in ("sse", "none"))

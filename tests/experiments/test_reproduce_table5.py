@@ -175,7 +175,7 @@ def test_some_test_sets_first(data: Path, tmp_path: Path) -> None:
     assert document["provenance"]["command"][-2:] == ["--only", "multi30k-*"]
 
 
-def test_medium_takes_all_texts_three_arms_and_whole_test_sets(data: Path, tmp_path: Path) -> None:
+def test_medium_takes_all_texts_a_peer_too_and_whole_test_sets(data: Path, tmp_path: Path) -> None:
     done = run(data, tmp_path, "--size", "medium", "--seeds", 1, "--epochs", 1, "--only", "*2016*,*2018*")
     assert done.exit_code == 0, done.output
     document = read(tmp_path / "table5" / "medium")
@@ -184,6 +184,9 @@ def test_medium_takes_all_texts_three_arms_and_whole_test_sets(data: Path, tmp_p
     ]  # fmt: skip
     assert len(document["unfinished"]) == 9 + 2 + 1
     assert {pair["against"] for pair in document["pairs"] if pair["arm"] == "sse-se+labels"} == {"none", "sse-se"}
+    assert {pair["against"] for pair in document["pairs"] if pair["arm"] == "switch-out"} == {"none"}
+    losses = {unit["arm"]: unit["facts"]["train_loss"] for unit in document["units"] if unit["block"] is None}
+    assert len(set(losses.values())) == len(losses) == 4, "each arm trains otherwise"
     assert all(record["n_test"] == 12 for record in document["results"])
 
 
@@ -237,7 +240,7 @@ def test_dry_run_needs_no_data(tmp_path: Path, data: Path) -> None:
     done = run(tmp_path / "none", tmp_path / "out", "--dry-run", "--size", "medium")
     assert done.exit_code == 0, done.output
     assert "files: missing: nmt/newstest_ende.tsv.gz" in done.stdout
-    assert "144 units" in done.stdout
+    assert "192 units" in done.stdout
     assert "one GPU" in done.stdout
     assert not (tmp_path / "out").exists()
     there = run(data, tmp_path / "out", "--dry-run")

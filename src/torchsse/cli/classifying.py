@@ -14,6 +14,7 @@ from torchsse.cli import language
 from torchsse.cli import options as o
 from torchsse.cli import word_graph as w
 from torchsse.cli.language import DATA, RESUME, SSE, TRAINING, origin, set_threads
+from torchsse.cli.peer import PeerOption, peer_of
 from torchsse.cli.steps import step_progress
 
 __all__ = ["classify"]
@@ -57,6 +58,7 @@ def train(
     rho: w.Rho = None,
     wordnet: w.WordNet = None,
     neighbours: w.Neighbours = None,
+    peer: PeerOption = None,
     epochs: Annotated[int, typer.Option(help="Passes over TRAIN.", rich_help_panel=TRAINING)] = 3,
     max_length: Annotated[int, typer.Option(help="Tokens at which texts are cut.", rich_help_panel=TRAINING)] = 128,
     batch_size: Annotated[int, typer.Option(help="Texts of a step.", rich_help_panel=TRAINING)] = 32,
@@ -83,11 +85,13 @@ def train(
     torchsse classify train bert-base-uncased train.tsv --out with
     torchsse classify train bert-base-uncased train.tsv --p0 0 --seeds 3 \\
       --out without
+    torchsse classify train bert-base-uncased train.tsv --p0 0 \\
+      --peer neftune=5 --out neftune
     """
     from torchsse.nlp.classification_training import ClassifySettings, train_classifier
     from torchsse.nlp.texts import read_labelled
 
-    laid = w.word_graph(graph, rho, wordnet, neighbours)
+    laid, other = w.word_graph(graph, rho, wordnet, neighbours), peer_of(peer)
     runs = [
         ClassifySettings(
             p0_input=p0, p0_label=p0_label, max_length=max_length, batch_size=batch_size, epochs=epochs,
@@ -107,7 +111,7 @@ def train(
                 watch.say(f"seed {settings.seed}")
             report = train_classifier(
                 checkpoint, texts, folder, settings, validation=watched, device=device, observer=watch,
-                restart=restart, save_every=save_every, provenance=origin(device), graph=laid,
+                restart=restart, save_every=save_every, provenance=origin(device), graph=laid, peer=other,
             ).report  # fmt: skip
         losses = [entry["loss"] for entry in report["history"] if "loss" in entry]
         found = [entry["validation"]["accuracy"] for entry in report["history"] if "validation" in entry]

@@ -11,6 +11,7 @@ from torchsse.cli import language
 from torchsse.cli import options as o
 from torchsse.cli import word_graph as w
 from torchsse.cli.language import RESUME, SSE, TRAINING, origin, set_threads
+from torchsse.cli.peer import PeerOption, peer_of
 from torchsse.cli.steps import step_progress
 
 __all__ = ["pretrain"]
@@ -51,6 +52,7 @@ def pretrain(
     rho: w.Rho = None,
     wordnet: w.WordNet = None,
     neighbours: w.Neighbours = None,
+    peer: PeerOption = None,
     epochs: Annotated[float, typer.Option(help="Passes over the text.", rich_help_panel=TRAINING)] = 1.0,
     steps: Annotated[
         int | None, typer.Option(help="Steps, in the place of --epochs.", rich_help_panel=TRAINING)
@@ -97,7 +99,7 @@ def pretrain(
         mask_rate=mask_rate, held_out=held_out, seed=seed, precision=precision, random_init=random_init,
         gradient_checkpointing=gradient_checkpointing,
     )  # fmt: skip
-    laid = w.word_graph(graph, rho, wordnet, neighbours)
+    laid, other = w.word_graph(graph, rho, wordnet, neighbours), peer_of(peer)
     set_threads(num_threads)
     context.find_root().obj = RESUME
     with step_progress() as watch:
@@ -106,7 +108,7 @@ def pretrain(
         watch.say(f"text: {corpus.read:,} documents{left}")
         done = run(
             checkpoint, corpus.documents, out, settings, device=device, observer=watch, restart=restart,
-            save_every=save_every, provenance=origin(device), graph=laid,
+            save_every=save_every, provenance=origin(device), graph=laid, peer=other,
         ).report  # fmt: skip
     losses = [entry["loss"] for entry in done["history"] if "loss" in entry]
     measured = ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from torchsse.cli.language import set_threads
 from torchsse.cli.progress import duration
 from torchsse.cli.shell import say, stderr, stdout
 
@@ -39,14 +40,11 @@ def run_language(
     dry_run: bool,
 ) -> None:
     """Run the units that are left and write the pages, to a folder of `out` for table and size."""
-    import torch
-
     from torchsse.experiments.reproduce import CHAINS
     from torchsse.experiments.reproduce.chain_results import reproduce_chain
     from torchsse.report.chain_pages import write_chain_pages
 
-    if num_threads is not None:
-        torch.set_num_threads(num_threads)
+    set_threads(num_threads)
     places = {table: out / table / size for table in CHAINS}
     place = places.pop(name)
     chain = CHAINS[name](data, size, wanted, device, checkpoint)
@@ -130,7 +128,8 @@ class Lines:
         expected = self._seconds[unit.name]
         self._left -= expected
         if self._current is unit:
-            self._gained += expected * (1 - (self._found or 0.0))
+            if self._found is not None or unit.block is not None:  # a training without a step was done elsewhere
+                self._gained += expected * (1 - (self._found or 0.0))
             self._current = None
             self._show(0.0, "done", now=True)
 

@@ -12,6 +12,7 @@ from torchsse.cli import language
 from torchsse.cli import word_graph as w
 from torchsse.cli.language import DATA, SSE, TRAINING, origin, set_threads
 from torchsse.cli.options import MODEL
+from torchsse.cli.peer import PeerOption, peer_of
 from torchsse.cli.progress import duration
 from torchsse.cli.shell import say
 from torchsse.cli.steps import step_progress
@@ -95,6 +96,7 @@ def train(
     rho: w.Rho = None,
     wordnet: w.WordNet = None,
     neighbours: w.Neighbours = None,
+    peer: PeerOption = None,
     size: Annotated[
         SizeName,
         typer.Option(help="tiny: 2+2 layers of width 128; small: 3+3 of 256; base: 6+6 of 512.", rich_help_panel=MODEL),
@@ -146,7 +148,7 @@ def train(
 
     if patience is not None and not dev:
         raise ConfigError("--patience needs --dev")
-    laid = w.word_graph(graph, rho, wordnet, neighbours)
+    laid, other = w.word_graph(graph, rho, wordnet, neighbours), peer_of(peer)
     settings = TranslationSettings.of(
         size.value, vocabulary=vocabulary, layers=layers, width=width, heads=heads, inner=inner, dropout=dropout,
         label_smoothing=label_smoothing, epochs=epochs, max_steps=max_steps, batch_tokens=batch_tokens,
@@ -180,6 +182,7 @@ def train(
             restart=restart,
             facts=facts,
             graph=laid,
+            peer=other,
         )
     measured = f", dev loss {record['dev_loss']:.3f}" if "dev_loss" in record else ""
     typer.echo(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +50,13 @@ class Checkpoint:
     carried: dict[str, Tensor] = field(default_factory=dict)
 
 
-def load_masked_lm(checkpoint: str | os.PathLike[str], seed: int = 0, random_init: bool = False) -> Checkpoint:
+Adjust = Callable[[Any], dict[str, Any]]
+"""Configuration -> words of it that are to be others."""
+
+
+def load_masked_lm(
+    checkpoint: str | os.PathLike[str], seed: int = 0, random_init: bool = False, adjust: Adjust | None = None
+) -> Checkpoint:
     """A masked language model from any encoder's checkpoint.
 
     A checkpoint without a head for it (a sentence encoder) gets a fresh one, drawn from `seed`: see `fresh`.
@@ -59,12 +65,13 @@ def load_masked_lm(checkpoint: str | os.PathLike[str], seed: int = 0, random_ini
         checkpoint: a directory, or an id of the hub.
         seed: of what starts at random.
         random_init: take configuration and tokenizer only; all weights start at random. A control.
+        adjust: what of the configuration is to be otherwise.
 
     Raises:
         ConfigError: no such checkpoint, not of an encoder, without safetensors, or its tokenizer has no mask.
         CorruptFileError: weights that cannot be read.
     """
-    loaded = _load("AutoModelForMaskedLM", checkpoint, seed, random_init, {})
+    loaded = _load("AutoModelForMaskedLM", checkpoint, seed, random_init, {}, adjust)
     for name in ("mask", "pad"):
         if getattr(loaded.tokenizer, f"{name}_token_id") is None:
             raise ConfigError(f"{checkpoint}: its tokenizer has no {name} token, so it cannot train a masked model")
@@ -72,9 +79,15 @@ def load_masked_lm(checkpoint: str | os.PathLike[str], seed: int = 0, random_ini
 
 
 def load_classifier(
-    checkpoint: str | os.PathLike[str], classes: Sequence[str] | None = None, seed: int = 0, random_init: bool = False
+    checkpoint: str | os.PathLike[str],
+    classes: Sequence[str] | None = None,
+    seed: int = 0,
+    random_init: bool = False,
+    adjust: Adjust | None = None,
 ) -> Checkpoint:
     """A classifier of texts; with `classes` a fresh head for them, else the one that the checkpoint has.
+
+    The other words are those of `load_masked_lm`.
 
     Raises:
         ConfigError, CorruptFileError: as for `load_masked_lm`; without `classes`, a checkpoint that has no head.
@@ -83,7 +96,7 @@ def load_classifier(
     if classes is not None:
         names = dict(enumerate(classes))
         words = {"num_labels": len(names), "id2label": names, "label2id": {name: id for id, name in names.items()}}
-    loaded = _load("AutoModelForSequenceClassification", checkpoint, seed, random_init, words)
+    loaded = _load("AutoModelForSequenceClassification", checkpoint, seed, random_init, words, adjust)
     if loaded.tokenizer.pad_token_id is None:
         raise ConfigError(f"{checkpoint}: its tokenizer has no pad token, so texts cannot be batched")
     if classes is None and loaded.fresh:
@@ -93,7 +106,12 @@ def load_classifier(
 
 
 def _load(
-    kind: str, checkpoint: str | os.PathLike[str], seed: int, random_init: bool, words: dict[str, Any]
+    kind: str,
+    checkpoint: str | os.PathLike[str],
+    seed: int,
+    random_init: bool,
+    words: dict[str, Any],
+    adjust: Adjust | None,
 ) -> Checkpoint:
     transformers = _transformers()
     name = os.fspath(checkpoint)
@@ -110,13 +128,15 @@ def _load(
         with transformers_quietly(), torch.random.fork_rng([]):
             torch.manual_seed(seed)
             tokenizer = transformers.AutoTokenizer.from_pretrained(name, **where)
+            if adjust is not None:
+                words = {**words, **adjust(transformers.AutoConfig.from_pretrained(name, **where, **words))}
             if random_init:
                 config = transformers.AutoConfig.from_pretrained(name, **where, **words)
                 model, info = maker.from_config(config), {}
             else:
                 model, info = maker.from_pretrained(
                     name, use_safetensors=True, output_loading_info=True, dtype=torch.float32, **where, **words
-                    , **({"ignore_mismatched_sizes": True} if words else {})
+                    , **({"ignore_mismatched_sizes": True} if "num_labels" in words else {})
                 )  # fmt: skip
             model.tie_weights()
     except safetensors.SafetensorError as error:

@@ -23,6 +23,7 @@ from torchsse.metrics.classification import classification_scores
 from torchsse.nlp.checkpoints import check_length, load_classifier, write_checkpoint
 from torchsse.nlp.classification import class_numbers, logits_of
 from torchsse.nlp.outputs import REPORT, STATE, claim, finished
+from torchsse.nlp.peers import PeerSetting, put_on
 from torchsse.nlp.steps import Observer, Stepping, pick_device, run_steps
 from torchsse.nlp.steps_state import StateFile, write_json
 from torchsse.nlp.texts import Labelled
@@ -82,6 +83,7 @@ def train_classifier(
     settings: ClassifySettings | None = None,
     *,
     graph: WordGraph | None = None,
+    peer: PeerSetting | None = None,
     validation: Labelled | None = None,
     device: str = "auto",
     observer: Observer | None = None,
@@ -101,6 +103,7 @@ def train_classifier(
         out: a new directory, or that of the same run before.
         settings: default: the paper's SSE.
         graph: SSE-Graph on the words; classes have none. None: SSE-SE.
+        peer: another regulariser, beside SSE or, with its probabilities at 0, in its place.
         validation: labelled texts to watch.
         device: "auto", "cpu", "cuda".
         observer: told how it goes.
@@ -109,20 +112,23 @@ def train_classifier(
         provenance: recorded with the report.
 
     Raises:
-        ConfigError: settings that do not fit the checkpoint; an `out` that holds something else, or another run.
+        ConfigError: settings or a peer that do not fit the checkpoint; an `out` that holds something else, or another
+            run.
         DataError: fewer than two classes; validation with a class that train lacks.
     """
     settings = settings or ClassifySettings()
     directory, where = Path(out), pick_device(device)
     if graph is not None and not settings.p0_input:
         raise ConfigError("a graph of words changes nothing where p0_input is 0")
-    origin = {} if graph is None else {"graph": graph.origin()}
+    if peer is not None and peer.name == "label-smoothing" and settings.p0_label:
+        raise ConfigError("the peer label-smoothing is SSE on labels in expectation: p0_label must be 0 beside it")
+    origin = ({} if graph is None else {"graph": graph.origin()}) | ({} if peer is None else {"peer": peer.origin()})
     classes = train.classes
     if len(classes) < 2:
         raise DataError(f"{train.source}: expected two classes or more, got only {classes[0]!r}")
     targets = class_numbers(train, classes)
     watched = np.empty(0, np.int64) if validation is None else class_numbers(validation, classes)
-    loaded = load_classifier(checkpoint, classes, settings.seed, settings.random_init)
+    loaded = load_classifier(checkpoint, classes, settings.seed, settings.random_init, peer.words if peer else None)
     check_length(loaded, settings.max_length, checkpoint)
     config = {
         "settings": dataclasses.asdict(settings), "checkpoint": loaded.digest, "train": _digest(train),
@@ -154,6 +160,7 @@ def train_classifier(
     state = StateFile(directory / STATE, hashlib.sha256(json.dumps(config).encode()).hexdigest())
     stepping = Stepping.of(settings, save_every)
     with ExitStack() as hooks:
+        hooks.enter_context(put_on(model, tokenizer, peer))
         if settings.p0_label > 0:
             hooks.enter_context(sse_labels(model, tokenizer, p0=settings.p0_label))
         if settings.p0_input > 0:

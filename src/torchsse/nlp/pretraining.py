@@ -22,6 +22,7 @@ from torchsse.integrations.hf import attach_sse, sse_labels
 from torchsse.nlp.checkpoints import Checkpoint, check_length, load_masked_lm, write_checkpoint
 from torchsse.nlp.masked_head import MaskedHead
 from torchsse.nlp.outputs import REPORT, STATE, TAKEN_OVER, claim, finished, taken_over
+from torchsse.nlp.peers import ON_WORDS, PeerSetting, put_on
 from torchsse.nlp.pretraining_masks import Masking
 from torchsse.nlp.steps import Observer, Stepping, pick_device, run_steps
 from torchsse.nlp.steps_state import StateFile, write_json
@@ -102,6 +103,7 @@ def pretrain(
     settings: PretrainSettings | None = None,
     *,
     graph: WordGraph | None = None,
+    peer: PeerSetting | None = None,
     device: str = "auto",
     observer: Observer | None = None,
     restart: bool = False,
@@ -124,6 +126,7 @@ def pretrain(
         out: a new directory, or that of the same run before.
         settings: default: the paper's SSE.
         graph: SSE-Graph, on the words read and those to tell. None: SSE-SE.
+        peer: another regulariser, beside SSE or, with its probabilities at 0, in its place; not label smoothing.
         device: "auto", "cpu", "cuda".
         observer: told how it goes.
         restart: discard what an earlier run left in `out`.
@@ -133,7 +136,8 @@ def pretrain(
             is copied instead of done again, and the report says from where.
 
     Raises:
-        ConfigError: settings that do not fit the checkpoint; an `out` that holds something else, or another run.
+        ConfigError: settings or a peer that do not fit the checkpoint; an `out` that holds something else, or another
+            run.
         DataError: too few documents.
     """
     settings = settings or PretrainSettings()
@@ -141,10 +145,12 @@ def pretrain(
     where = pick_device(device)
     if graph is not None and not (settings.p0_input or settings.p0_label):
         raise ConfigError("a graph of words changes nothing where p0_input and p0_label are 0")
-    origin = {} if graph is None else {"graph": graph.origin()}
+    if peer is not None:
+        peer.check(("dropout", *ON_WORDS), "the labels of pre-training are words")
+    origin = ({} if graph is None else {"graph": graph.origin()}) | ({} if peer is None else {"peer": peer.origin()})
     if not 0 <= settings.held_out < len(documents):
         raise DataError(f"expected more documents than the {settings.held_out} held out, got {len(documents)}")
-    loaded = load_masked_lm(checkpoint, settings.seed, settings.random_init)
+    loaded = load_masked_lm(checkpoint, settings.seed, settings.random_init, peer.words if peer else None)
     check_length(loaded, settings.max_length, checkpoint)
     config = {"settings": dataclasses.asdict(settings), "checkpoint": loaded.digest, "text": _digest(documents)}
     config |= origin
@@ -184,6 +190,7 @@ def pretrain(
     stepping = Stepping.of(settings, save_every)
     with ExitStack() as hooks:
         hooks.enter_context(MaskedHead(model))
+        hooks.enter_context(put_on(model, tokenizer, peer))
         # at p0 = 0 the plain loss, but divided by the positions of the whole batch: BERT itself does not do that
         hooks.enter_context(sse_labels(model, tokenizer, p0=settings.p0_label, **laid.law))
         if settings.p0_input > 0:

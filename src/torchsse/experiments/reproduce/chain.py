@@ -158,6 +158,8 @@ class Chain:
         measured: how metrics are measured, for the page.
         differs: what differs from the paper in all blocks.
         packages: libraries whose versions provenance adds.
+        constant: facts that all units which record them must agree in; a checkpoint of the hub may change between
+            sessions, which no configuration tells.
     """
 
     name: str
@@ -177,6 +179,7 @@ class Chain:
     measured: str = ""
     differs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ("transformers", "tokenizers")
+    constant: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         before: set[str] = set()

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from torchsse.errors import DataError
+from torchsse.errors import ConfigError, DataError
 from torchsse.experiments.files import claim_directory, jsonable, write_array, write_text
 from torchsse.experiments.journal import Journal
 from torchsse.experiments.provenance import language_versions, now, provenance
@@ -147,6 +147,7 @@ class _Run:
                 self.told = True
             self._marker(unit.name).unlink(missing_ok=True)  # of a folder that is gone
             record = self._run(unit, self.watcher.unit(unit, number, total))
+            self._check(record)
             write_text(self._marker(unit.name), "")
             self.journal.append(record)
             self.held[unit.name] = record
@@ -169,6 +170,18 @@ class _Run:
         seconds = facts.pop("seconds", round(time.monotonic() - started, 1))
         about = {"unit": unit.name, "block": unit.block, "arm": unit.arm, "seed": unit.seed, "seconds": seconds}
         return {"kind": "unit", **about, "facts": facts, "values": values, "finished": now()}
+
+    def _check(self, record: Record) -> None:
+        """That it agrees with the others in what must be the same."""
+        for name in self.chain.constant:
+            mine = record["facts"].get(name)
+            for other in self.held.values():
+                theirs = other["facts"].get(name)
+                if other["unit"] != record["unit"] and None not in (mine, theirs) and mine != theirs:
+                    raise ConfigError(
+                        f"{record['unit']} has another {name} ({mine}) than {other['unit']} ({theirs}), which an "
+                        "earlier session ran: it has changed since; --restart to run all with it"
+                    )
 
     def _tidy(self) -> None:
         """Remove the directories of finished units that none needs which is left, of all units of the table.

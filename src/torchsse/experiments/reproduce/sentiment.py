@@ -8,9 +8,10 @@ from typing import Literal
 from torchsse.errors import ConfigError
 from torchsse.experiments.reproduce.chain import Budget
 from torchsse.nlp.classification_training import ClassifySettings
+from torchsse.nlp.peers import PeerSetting
 from torchsse.nlp.pretraining import PretrainSettings
 
-__all__ = ["COMPARISONS", "PRETRAININGS", "WAYS", "Size", "Way", "asked"]
+__all__ = ["COMPARISONS", "PEERS", "PRETRAININGS", "WAYS", "Size", "Way", "asked"]
 
 Pretraining = Literal["plain", "sse"]
 
@@ -32,6 +33,7 @@ class Way:
         pretraining: which of `PRETRAININGS`, one for all seeds; None: the checkpoint as it is.
         p0: SSE probability in fine-tuning.
         random_init: all weights start at random.
+        peer: of SSE, in fine-tuning.
     """
 
     arm: str
@@ -40,6 +42,7 @@ class Way:
     pretraining: Pretraining | None = None
     p0: float = 0.0
     random_init: bool = False
+    peer: PeerSetting | None = None
 
 
 WAYS = (
@@ -56,11 +59,26 @@ WAYS = (
     Way("random", "random weights + fine-tuning: a control", None, random_init=True),
 )
 
+PEERS = (
+    Way("sse-fine-tuned", "pre-training + (SSE + fine-tuning)", None, "plain", FINE_TUNING),
+    *(
+        Way(peer.name, f"pre-training + fine-tuning with {what}", None, "plain", peer=peer)
+        for peer, what in (
+            (PeerSetting("dropout", 0.2), "dropout 0.2 in the place of the checkpoint's own"),
+            (PeerSetting("label-smoothing", 0.1), "label smoothing 0.1"),
+            (PeerSetting("neftune", 5.0), "NEFTune, alpha 5"),
+            (PeerSetting("switch-out", 1.0), "SwitchOut, temperature 1"),
+        )
+    ),
+)
+"""SSE in fine-tuning alone, and other regularisers in its place; for sizes that have a GPU. None is of the paper."""
+
 COMPARISONS = (
     ("checkpoint", "pre-trained"),
     ("sse-pre-trained", "pre-trained"),
     ("sse-both", "pre-trained"),
     ("sse-both", "sse-pre-trained"),
+    *((way.arm, "pre-trained") for way in PEERS),
 )
 """What more pre-training does, what SSE does in it, in both stages, and in fine-tuning alone."""
 
@@ -79,6 +97,7 @@ class Size:
         seeds: fine-tunings per arm.
         half: bf16 where the device is a GPU.
         seconds: of a pre-training, a fine-tuning and a measurement of 1,000 examples; very roughly.
+        peers: with `PEERS`.
     """
 
     machine: str
@@ -91,6 +110,12 @@ class Size:
     test: int | None = None
     encoder: str | None = None
     half: bool = False
+    peers: bool = False
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """The arms."""
+        return (*WAYS, *PEERS) if self.peers else WAYS
 
     def on(self, device: str) -> Size:
         """The precision that suits a device."""

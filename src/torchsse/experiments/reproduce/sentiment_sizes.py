@@ -25,6 +25,7 @@ _MEDIUM: dict[str, Any] = {
     "pretraining": PretrainSettings(batch_size=64, epochs=2, learning_rate=1e-4, held_out=1_000),
     "seeds": 3,
     "half": True,
+    "peers": True,
 }
 _FULL: dict[str, Any] = {
     "machine": PAPER,

@@ -11,7 +11,7 @@ import numpy as np
 
 from torchsse.errors import DataError
 from torchsse.experiments.reproduce.chain import Judge, Place, Unit, Values
-from torchsse.experiments.reproduce.sentiment import PRETRAININGS, WAYS, Pretraining, Size, Way
+from torchsse.experiments.reproduce.sentiment import PRETRAININGS, Pretraining, Size, Way
 from torchsse.experiments.reproduce.sentiment_texts import Texts
 from torchsse.metrics import Difference
 from torchsse.metrics.classification import classification_scores
@@ -47,7 +47,7 @@ def sentiment_units(
         for kind in PRETRAININGS
     ]  # fmt: skip
     for seed in range(size.seeds):
-        for way in WAYS:
+        for way in size.ways:
             name = f"fine-tune-{way.arm}-{seed}"
             needs = () if way.pretraining is None else (_pretraining(way.pretraining),)
             run = _finetune(size, way, seed, texts, encoder, device)
@@ -79,7 +79,11 @@ def _pretrain(size: Size, kind: Pretraining, texts: Texts, encoder: Encoder, dev
         names = ("documents", "pieces", "tokens", "steps", "held_out_loss_before", "held_out_loss")
         facts = {name: report[name] for name in names if name in report}
         fresh = [name for name in report["fresh"] if "pooler" not in name]
-        facts |= {"loss": _last(report, "loss"), "fresh_head": len(fresh)}
+        facts |= {
+            "checkpoint": report["config"]["checkpoint"][:12],
+            "loss": _last(report, "loss"),
+            "fresh_head": len(fresh),
+        }
         for table, other in place.elsewhere.items():
             if report.get(TAKEN_OVER) == os.fspath(other):
                 facts[TAKEN_OVER] = table
@@ -92,8 +96,13 @@ def _finetune(size: Size, way: Way, seed: int, texts: Texts, encoder: Encoder, d
     def run(place: Place) -> dict[str, Any]:
         settings = replace(size.finetuning, p0_input=way.p0, p0_label=0.0, seed=seed, random_init=way.random_init)
         start = encoder.place if way.pretraining is None else place.needs[_pretraining(way.pretraining)]
-        report = train_classifier(start, texts.train, place.work, settings, device=device, observer=place.watch).report
-        return {"texts": report["texts"], "steps": report["steps"], "loss": _last(report, "loss")}
+        report = train_classifier(
+            start, texts.train, place.work, settings, peer=way.peer, device=device, observer=place.watch
+        ).report
+        facts = {"texts": report["texts"], "steps": report["steps"], "loss": _last(report, "loss")}
+        if way.pretraining is None and not way.random_init:
+            facts["checkpoint"] = report["config"]["checkpoint"][:12]
+        return facts
 
     return run
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from torchsse.experiments.reproduce.chain import Budget, Chain, ChainBlock, Judge, Place, Unit
 from torchsse.experiments.reproduce.paper import TABLE5
-from torchsse.experiments.reproduce.table5_plans import MULTI30K, PLANS, PROBABILITIES, YEARS, Plan
+from torchsse.experiments.reproduce.table5_plans import MULTI30K, PEERS, PLANS, PROBABILITIES, YEARS, Plan
 from torchsse.experiments.reproduce.table5_texts import SUBSAMPLE_SEED, TestSet, Texts
 from torchsse.metrics import TEXT_METRICS, compare_statistics, score_statistics, text_statistics
+from torchsse.nlp.peers import PeerSetting
 from torchsse.nlp.translation import TranslationSettings, Translator, train_translation
 
 __all__ = ["table5"]
@@ -47,13 +48,16 @@ def table5(root: Path, size: str, wanted: Budget, device: str) -> Chain:
     hidden = [TestSet("multi30k", f"test_{name}") for name in MULTI30K if "multi30k" in plan.files]
     dev = None if plan.dev is None else TestSet("multi30k", plan.dev)
     texts = Texts(root, plan.files, plan.train, dev, plan.dev_pairs, tests, (*hidden, *plan.held_out))
+    peers = {arm: PEERS[arm].origin() for arm in plan.arms if arm in PEERS}
     units = []
     for seed in range(plan.seeds if wanted.seeds is None else wanted.seeds):
         for arm in plan.arms:
             p0, p0_labels = PROBABILITIES[arm]
             own = dataclasses.replace(settings, p0=p0, p0_labels=p0_labels, seed=seed)
             name = f"{arm}-{seed}".replace("+", "-")
-            units.append(Unit(name, arm, seed, _training(texts, own, where), seconds=plan.train_seconds * share))
+            units.append(
+                Unit(name, arm, seed, _training(texts, own, PEERS.get(arm), where), seconds=plan.train_seconds * share)
+            )
             units += [
                 Unit(
                     f"{name}-{test}", arm, seed, _measuring(texts, test, name, plan, where), test, (name,),
@@ -69,7 +73,7 @@ def table5(root: Path, size: str, wanted: Budget, device: str) -> Chain:
         for test in tests
     ]
     pooled = ChainBlock(_POOLED, "all newstests", pooled=_NEWS, differs="the sentences of all years as one test set")
-    comparisons = [("sse-se", "none"), ("sse-se+labels", "none"), ("sse-se+labels", "sse-se")]
+    comparisons = [("sse-se", "none"), ("sse-se+labels", "none"), ("sse-se+labels", "sse-se"), ("switch-out", "none")]
     return Chain(
         name="table5",
         size=size,
@@ -84,6 +88,7 @@ def table5(root: Path, size: str, wanted: Budget, device: str) -> Chain:
         config={
             "settings": {**dataclasses.asdict(settings), "p0": None, "p0_labels": None, "seed": None},
             "arms": {arm: PROBABILITIES[arm] for arm in plan.arms},
+            **({"peers": peers} if peers else {}),
             "texts": texts.config(),
             "tests": {name: dataclasses.asdict(test) for name, test in tests.items()},
             "beams": plan.beams,
@@ -108,10 +113,12 @@ def judge() -> Judge:
     )
 
 
-def _training(texts: Texts, settings: TranslationSettings, device: str) -> Any:
+def _training(texts: Texts, settings: TranslationSettings, peer: PeerSetting | None, device: str) -> Any:
     def run(place: Place) -> dict[str, Any]:
         corpus, dev, facts = texts.pairs
-        record = train_translation(corpus, place.work, settings, dev=dev, device=device, observer=place.watch)
+        record = train_translation(
+            corpus, place.work, settings, dev=dev, device=device, observer=place.watch, peer=peer
+        )
         told = ("seconds", "pairs", "pairs_left_out", "target_tokens", "vocabulary", "parameters", "steps", "dev_loss")
         return {**{key: record[key] for key in told}, "train_loss": record["history"][-1]["train_loss"], **facts}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torchsse.experiments.reproduce.table5_texts import TestSet, TrainText
+from torchsse.nlp.peers import PeerSetting
 from torchsse.nlp.translation import TranslationSettings
 
-__all__ = ["MULTI30K", "PLANS", "PROBABILITIES", "YEARS", "Plan"]
+__all__ = ["MULTI30K", "PEERS", "PLANS", "PROBABILITIES", "YEARS", "Plan"]
 
 YEARS = tuple(range(2008, 2019))
 MULTI30K = ("2016_flickr", "2017_flickr", "2017_mscoco", "2018_flickr")
@@ -24,12 +25,16 @@ _WMT14 = {"wmt14_en": "wmt14/train.en.gz", "wmt14_de": "wmt14/train.de.gz"}
 PLAIN = {"none": "transformer, dropout and label smoothing 0.1 each"}
 SSE = {"sse-se": "the same with SSE-SE, p0 = 0.01, on source and target words"}
 LABELS = {"sse-se+labels": "the same with SSE-SE, p0 = 0.01, on the words that the loss compares with, too"}
+SWITCH_OUT = {"switch-out": "SwitchOut, temperature 1, on source and target words in the place of SSE"}
 PROBABILITIES: dict[str, tuple[float, float]] = {
     "none": (0.0, 0.0),
     "sse-se": (0.01, 0.0),
     "sse-se+labels": (0.01, 0.01),
+    "switch-out": (0.0, 0.0),
 }
 """Of an arm: p0 of words, p0 of labels."""
+PEERS = {"switch-out": PeerSetting("switch-out", 1.0)}
+"""Of an arm: another regulariser in the place of SSE."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ _SMALL = Plan(
 
 _MEDIUM = Plan(
     machine="one GPU",
-    arms={**PLAIN, **SSE, **LABELS},
+    arms={**PLAIN, **SSE, **LABELS, **SWITCH_OUT},
     seeds=3,
     files={**_NEWSTEST, **_MULTI30K, **_TATOEBA, **_FURTHER},
     train=(

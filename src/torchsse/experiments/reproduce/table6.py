@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torchsse.experiments.reproduce.chain import Budget, Chain, ChainBlock
 from torchsse.experiments.reproduce.paper import TABLE6, TABLE7
-from torchsse.experiments.reproduce.sentiment import COMPARISONS, FINE_TUNING, PRETRAININGS, WAYS, Size, asked
+from torchsse.experiments.reproduce.sentiment import COMPARISONS, FINE_TUNING, PRETRAININGS, Size, asked
 from torchsse.experiments.reproduce.sentiment_sizes import IMDB, SST2
 from torchsse.experiments.reproduce.sentiment_texts import PARTS, Parts, Texts
 from torchsse.experiments.reproduce.sentiment_units import JUDGE, sentiment_units
@@ -52,6 +52,8 @@ def _chain(
     texts = Texts(root, parts, budget.documents)
     measured = {block.name: "dev" if block.name.endswith("-dev") else "test" for block in blocks}
     examples = {name: parts.sizes["dev"] if part == "dev" else parts.tested for name, part in measured.items()}
+    arms = {way.arm: way.label for way in budget.ways}
+    peers = {way.arm: way.peer.origin() for way in budget.ways if way.peer is not None}
     return Chain(
         name=name,
         size=size,
@@ -59,8 +61,8 @@ def _chain(
         machine=budget.machine,
         units=sentiment_units(budget, texts, encoder, measured, examples, where),
         blocks=blocks,
-        arms={way.arm: way.label for way in WAYS},
-        comparisons=COMPARISONS,
+        arms=arms,
+        comparisons=tuple(pair for pair in COMPARISONS if set(pair) <= set(arms)),
         judge=JUDGE,
         files=texts.files,
         config={
@@ -72,12 +74,14 @@ def _chain(
             "test": parts.test,
             "overlap": "letters and digits",
             "sse": {"pretraining": PRETRAININGS, "finetuning": FINE_TUNING},
+            **({"peers": peers} if peers else {}),
         },
         device=where,
         paper=paper,
-        models={way.arm: way.row for way in WAYS if way.row is not None},
+        models={way.arm: way.row for way in budget.ways if way.row is not None},
         measured=MEASURED,
         differs=_differs(budget, parts, encoder),
+        constant=("checkpoint",),
     )
 
 
@@ -105,4 +109,9 @@ def _differs(size: Size, parts: Parts, encoder: Encoder) -> tuple[str, ...]:
         "alone.",
         "The arm random is a control and none of the paper's: all weights start at random, as the checkpoint would if "
         "nothing were learnt in it.",
+        *(
+            ["Peers of SSE have the strength that is usual for them; neither that nor p was searched."]
+            if size.peers
+            else []
+        ),
     )

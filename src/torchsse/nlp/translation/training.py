@@ -21,6 +21,7 @@ from torchsse.errors import ConfigError, CorruptFileError, DataError
 from torchsse.nlp.bpe import Encoded, encode, learn_bpe
 from torchsse.nlp.checkpoints import transformers_quietly
 from torchsse.nlp.corpus import Corpus
+from torchsse.nlp.peers import ON_WORDS, PeerSetting, put_on
 from torchsse.nlp.steps import Observer, Progress, pick_device
 from torchsse.nlp.steps_state import StateFile, remove_unfinished, write_json
 from torchsse.nlp.texts_tokens import draw_seed
@@ -59,6 +60,7 @@ def train_translation(
     observer: Observer | None = None,
     restart: bool = False,
     facts: dict[str, Any] | None = None,
+    peer: PeerSetting | None = None,
 ) -> dict[str, Any]:
     """Train a Marian model on sentence pairs and write it as plain transformers load it (section 4.3 of the paper).
 
@@ -78,6 +80,8 @@ def train_translation(
         observer: told how it goes.
         restart: discard what a run with other settings left in `out`.
         facts: more for the record (where the data came from).
+        peer: another regulariser on the words, beside SSE or, at p0 = 0, in its place; dropout and label smoothing are
+            settings.
 
     Returns:
         The record, also in `translation.json`: settings, counts, history with the loss at each snapshot, seconds.
@@ -91,7 +95,9 @@ def train_translation(
         raise ConfigError("precision bf16 is for a GPU: on the CPU it is many times slower than fp32")
     if graph is not None:
         _check_graph(graph, settings)
-    mark = _mark(settings, corpus, dev, tokenizer, graph)
+    if peer is not None:
+        peer.check(ON_WORDS, "dropout and label smoothing are settings of a translation model")
+    mark = _mark(settings, corpus, dev, tokenizer, graph, peer)
     done = _claim(folder, mark, restart)
     if done is not None:
         return done
@@ -115,7 +121,8 @@ def train_translation(
     state = StateFile(work / "state.safetensors", mark)
     snapshots = Snapshots(work, settings.average)
     started = time.monotonic()
-    history, seconds = run.steps(state, snapshots, observer)
+    with put_on(run.model, tokenizer, peer):
+        history, seconds = run.steps(state, snapshots, observer)
     snapshots.average(run.model, history)
     record: dict[str, Any] = {
         "schema": SCHEMA,
@@ -133,6 +140,7 @@ def train_translation(
         "corpus_sha256": corpus.sha256(),
         **({"dev_loss": run.dev_loss(), "dev_sha256": dev.sha256()} if dev is not None else {}),
         **laid.facts,
+        **({} if peer is None else {"peer": peer.origin()}),
         **(facts or {}),
     }
     with transformers_quietly():
@@ -340,7 +348,12 @@ def _check_graph(graph: WordGraph, settings: TranslationSettings) -> None:
 
 
 def _mark(
-    settings: TranslationSettings, corpus: Corpus, dev: Corpus | None, tokenizer: Any, graph: WordGraph | None
+    settings: TranslationSettings,
+    corpus: Corpus,
+    dev: Corpus | None,
+    tokenizer: Any,
+    graph: WordGraph | None,
+    peer: PeerSetting | None,
 ) -> str:
     parts = [
         SCHEMA,
@@ -349,5 +362,6 @@ def _mark(
         None if dev is None else dev.sha256(),
         None if tokenizer is None else tokenizer.backend_tokenizer.to_str(),
         *([] if graph is None else [graph.origin()]),
+        *([] if peer is None else [peer.origin()]),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
