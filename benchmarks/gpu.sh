@@ -6,6 +6,7 @@
 #   benchmarks/gpu.sh --list           what there is
 #   SEQUENCES=ml-1m.txt benchmarks/gpu.sh sasrec-none sasrec-sse       experiments name their data
 #   PAIRS=pairs.tsv benchmarks/gpu.sh translate-plain translate-sse
+#   DATA=DIR benchmarks/gpu.sh table7 table6      the paper's tables, size medium: start them again until they are done
 #
 # Runs from a checkout: nothing is installed or fetched. Needs torch with CUDA, numba, scipy, typer; transformers for
 # attach, language and translate; pytest for tests. JSON goes to OUT (default benchmarks/results), models to MODELS
@@ -18,7 +19,7 @@ MODELS=${MODELS:-out/gpu}
 LIMIT=${LIMIT:-590}
 export PYTHONPATH="$PWD/src:$PWD${PYTHONPATH:+:$PYTHONPATH}"
 CHECKS="tests swap attach recsys sasrec language"
-EXPERIMENTS="sasrec-none sasrec-sse translate-plain translate-sse"
+EXPERIMENTS="sasrec-none sasrec-sse translate-plain translate-sse table4 table5 table6 table7"
 
 bench() { # name
     timeout "$LIMIT" "$PYTHON" -m "benchmarks.gpu_$1" --device cuda --out "$OUT/gpu_$1.json"
@@ -39,6 +40,12 @@ translate() { # arm, p0
         cp "$MODELS/translate-$1/translation.json" "$OUT/gpu_translate-$1.json"
 }
 
+table() { # name
+    : "${DATA:?the directory of data sets, as docs/reproduce.md lays it out}"
+    timeout "$LIMIT" "$PYTHON" -m torchsse reproduce "$1" --data "$DATA" --size medium --device cuda \
+        ${ONLY:+--only "$ONLY"} --out "$MODELS/reproduce" && cp "$MODELS/reproduce/$1/medium/results.json" "$OUT/gpu_$1.json"
+}
+
 step() {
     case $1 in
     tests | swap | attach | recsys | sasrec | language) bench "$1" ;;
@@ -46,6 +53,7 @@ step() {
     sasrec-sse) sasrec sse table4-b2-both ;;
     translate-plain) translate plain 0 ;;
     translate-sse) translate sse 0.01 ;;
+    table[4-7]) table "$1" ;;
     *)
         echo "error: no step $1; there are $CHECKS $EXPERIMENTS" >&2
         return 1

@@ -86,7 +86,7 @@ def test_the_declared_sizes_run(name: str, size: str, place: Path, tmp_path: Pat
     assert {(pair["arm"], pair["against"]) for pair in document["pairs"]} == {
         pair for pair in COMPARISONS if set(pair) <= set(arms)
     }
-    assert ("sse-fine-tuned" in arms) == ("peers" in document["provenance"]["config"])
+    assert ("neftune" in arms) == ("peers" in document["provenance"]["config"])
     settings = document["provenance"]["config"]
     assert settings["pretraining"]["max_length"] == (512 if size == "full" else 128)
     assert settings["pretraining"]["precision"] == "fp32", "bf16 is for a GPU"

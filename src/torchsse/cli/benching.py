@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from torchsse.cli.comparing import cores
+from torchsse.cli.searching import cores
 from torchsse.cli.shell import say
 
 __all__ = ["bench"]

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from torchsse.cli import fit_options as f
 from torchsse.cli import options as o
+from torchsse.cli.comparing_run import describe, feedback_of, run
 from torchsse.cli.comparing_sequences import OF_SEQUENCES, prepare_sequences, refuse
-from torchsse.cli.progress import duration, progress
-from torchsse.cli.shell import say, stdout
-
-if TYPE_CHECKING:
-    from torchsse.experiments.settings import CompareData, CompareSettings
+from torchsse.cli.searching import RESUME
+from torchsse.cli.shell import say
 
 __all__ = ["compare", "demo"]
 
-RESUME = "run the same command again to go on where it stopped"
 SEARCH = "Comparison"
 
 
@@ -207,7 +203,7 @@ def compare(
         columns=columns,
         feedback=None if feedback is None else feedback.value,
     )
-    kind = _feedback(data)
+    kind = feedback_of(data)
     settings = settings_for(kind, **given)
     task = task_of(data.train)
     if model is not None and model.value not in task.kinds:
@@ -252,88 +248,3 @@ def demo(
 def _was_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name != "DEFAULT"
-
-
-def _feedback(data: CompareData) -> str:
-    """The kind, or "sequences"."""
-    return str(getattr(data.train, "feedback", "sequences"))
-
-
-def describe(data: CompareData) -> None:
-    """What was read, before the long part begins."""
-    train, test = data.train, data.test
-    what = {
-        "explicit": "ratings",
-        "implicit": "positives (implicit feedback)",
-        "sequences": "actions",
-    }[_feedback(data)]
-    say(f"train: {len(train):,} {what}, {train.num_users:,} users, {train.num_items:,} items")
-    say(f"test: {len(test):,} {what}")
-    for note in data.notes:
-        say(note)
-
-
-def run(
-    data: CompareData,
-    arms: tuple[Any, ...],
-    settings: CompareSettings,
-    out: Path,
-    jobs: int | None,
-    restart: bool,
-    allowed: tuple[str, ...] = (),
-) -> None:
-    """Run the comparison and show it."""
-    from torchsse.experiments.compare import compare as run_comparison
-    from torchsse.experiments.task import task_of
-
-    say(f"arms: {', '.join(arm.name for arm in arms)}; {settings.trials} trials and {settings.seeds} seeds each")
-    with progress(task_of(data.train).metric) as observer:
-        document = run_comparison(
-            data,
-            arms,
-            settings,
-            out,
-            jobs=cores() if jobs is None else jobs,
-            observer=observer,
-            restart=restart,
-            allowed=allowed,
-        )
-    show(document, out)
-
-
-def show(document: dict[str, Any], out: Path) -> None:
-    """Table, verdict and remarks on stdout; report.md and the plots beside results.json."""
-    from torchsse.errors import MissingDependencyError
-    from torchsse.experiments.files import write_text
-    from torchsse.report import markdown_page, remarks, rich_further, rich_table, verdict, write_figures
-
-    figures: list[Path] = []
-    try:
-        figures = write_figures(document, out)
-    except MissingDependencyError as error:
-        say(f"warning: no plots: {error}")
-    write_text(out / "report.md", markdown_page(document, figures))
-    console = stdout()
-    console.print()
-    console.print(rich_table(document))
-    more = rich_further(document)
-    if more is not None:
-        console.print(more)
-    console.print(verdict(document), style="bold", soft_wrap=True)
-    for remark in remarks(document):
-        console.print(f"- {remark}", soft_wrap=True)
-    written = ["results.json", "report.md", *(figure.name for figure in figures)]
-    took = duration(document["provenance"]["wall_seconds"])
-    console.print(f"\n{took}. In {out}: {', '.join(written)}", soft_wrap=True)
-    model = document["provenance"].get("model")
-    if model:
-        console.print(
-            f"The model that was best on validation, {model['arm']}, is in {out / model['directory']}: "
-            f"torchsse recommend {out / model['directory']} --user ID -k 10",
-            soft_wrap=True,
-        )
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

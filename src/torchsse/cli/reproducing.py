@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from torchsse.cli.comparing import RESUME, cores
 from torchsse.cli.progress import duration
 from torchsse.cli.reproducing_language import run_language
 from torchsse.cli.reproducing_progress import watch
+from torchsse.cli.searching import RESUME, cores, try_figures
 from torchsse.cli.shell import say, stdout
 
 if TYPE_CHECKING:
@@ -262,15 +262,10 @@ def write_pages(document: dict[str, Any], out: Path) -> list[Path]:
 
 def _pages_of_block(place: Path, document: dict[str, Any]) -> None:
     """The report of one comparison, as `torchsse compare` writes it."""
-    from torchsse.errors import MissingDependencyError
     from torchsse.experiments.files import write_text
     from torchsse.report import markdown_page, write_figures
 
-    figures: list[Path] = []
-    try:
-        figures = write_figures(document, place)
-    except MissingDependencyError as error:
-        say(f"warning: no plots: {error}")
+    figures = try_figures(write_figures, document, place)
     write_text(place / "report.md", markdown_page(json.loads(json.dumps(document)), figures))
 
 

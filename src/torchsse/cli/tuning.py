@@ -8,14 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from torchsse.cli import options as o
-from torchsse.cli.comparing import cores
-from torchsse.cli.progress import duration, progress
+from torchsse.cli.progress import progress
+from torchsse.cli.searching import RESUME, cores, show_written, try_figures
 from torchsse.cli.shell import say, stdout
 from torchsse.experiments.tuning.models import ModelName
 
 __all__ = ["tune"]
 
-RESUME = "run the same command again to go on where it stopped"
 SEARCH = "Search"
 
 
@@ -196,15 +195,10 @@ def tune(
 
 def show(document: dict[str, Any], out: Path) -> None:
     """Tables and remarks on stdout; the plot beside best.json."""
-    from torchsse.errors import MissingDependencyError
     from torchsse.report.response import write_response
     from torchsse.report.trials import importance_table, study_words, trials_table
 
-    figures: list[Path] = []
-    try:
-        figures = write_response(document, out)
-    except MissingDependencyError as error:
-        say(f"warning: no plot: {error}")
+    figures = try_figures(write_response, document, out)
     console = stdout()
     console.print()
     console.print(trials_table(document))
@@ -213,9 +207,7 @@ def show(document: dict[str, Any], out: Path) -> None:
         console.print(importances)
     for sentence in study_words(document):
         console.print(f"- {sentence}", soft_wrap=True)
-    written = ["best.json", "trials.csv", *(figure.name for figure in figures), "study.db"]
-    took = duration(document["provenance"]["wall_seconds"])
-    console.print(f"\n{took}. In {out}: {', '.join(written)}", soft_wrap=True)
+    show_written(console, document, out, ["best.json", "trials.csv", *(figure.name for figure in figures), "study.db"])
     saved = document["saved"]
     console.print(
         f"The best settings, trained on all {saved['ratings']:,} ratings for {saved['epochs']} epochs, are in "

@@ -59,19 +59,16 @@ WAYS = (
     Way("random", "random weights + fine-tuning: a control", None, random_init=True),
 )
 
-PEERS = (
-    Way("sse-fine-tuned", "pre-training + (SSE + fine-tuning)", None, "plain", FINE_TUNING),
-    *(
-        Way(peer.name, f"pre-training + fine-tuning with {what}", None, "plain", peer=peer)
-        for peer, what in (
-            (PeerSetting("dropout", 0.2), "dropout 0.2 in the place of the checkpoint's own"),
-            (PeerSetting("label-smoothing", 0.1), "label smoothing 0.1"),
-            (PeerSetting("neftune", 5.0), "NEFTune, alpha 5"),
-            (PeerSetting("switch-out", 1.0), "SwitchOut, temperature 1"),
-        )
-    ),
+PEERS = tuple(
+    Way(peer.name, f"pre-training + fine-tuning with {what}", None, "plain", peer=peer)
+    for peer, what in (
+        (PeerSetting("dropout", 0.2), "dropout 0.2 in the place of the checkpoint's own"),
+        (PeerSetting("label-smoothing", 0.1), "label smoothing 0.1"),
+        (PeerSetting("neftune", 5.0), "NEFTune, alpha 5"),
+        (PeerSetting("switch-out", 1.0), "SwitchOut, temperature 1"),
+    )
 )
-"""SSE in fine-tuning alone, and other regularisers in its place; for sizes that have a GPU. None is of the paper."""
+"""Other regularisers in fine-tuning, in the place of SSE; for sizes that have a GPU. None is of the paper."""
 
 COMPARISONS = (
     ("checkpoint", "pre-trained"),
