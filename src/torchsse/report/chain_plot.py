@@ -18,7 +18,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 
 def chain_figure(document: dict[str, Any]) -> Figure | None:
-    """A panel per metric: a line per test set, a colour per comparison. None where nothing is compared.
+    """A panel per metric, two in a row: a line per test set, a colour per comparison. None where nothing is compared.
 
     Raises:
         MissingDependencyError: without matplotlib.
@@ -32,9 +32,14 @@ def chain_figure(document: dict[str, Any]) -> Figure | None:
         raise MissingDependencyError("plots need matplotlib: pip install 'torchsse[report]'") from error
     kinds = list(dict.fromkeys((pair["arm"], pair["against"]) for pair in document["pairs"]))
     blocks = document["blocks"]
-    height = 1.4 + len(blocks) * (0.12 + 0.13 * len(kinds))
-    figure = Figure(figsize=(4.6 * len(metrics) + 1, height), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0], metrics, strict=True):
+    columns = min(len(metrics), 2)
+    rows = -(-len(metrics) // columns)
+    height = 0.9 + len(blocks) * (0.12 + 0.13 * len(kinds))
+    figure = Figure(figsize=(4.2 * columns + 1, height * rows + 0.6), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for axes in panels[len(metrics) :]:
+        axes.set_visible(False)
+    for axes, metric in zip(panels, metrics, strict=False):
         axes.axvline(0, color="#666666", lw=0.8)
         for number, (arm, against) in enumerate(kinds):
             colour = _COLOURS[number % len(_COLOURS)]
@@ -56,10 +61,12 @@ def chain_figure(document: dict[str, Any]) -> Figure | None:
         axes.set_ylim(len(blocks) - 0.4, -0.6)
         axes.set_xlabel(f"difference in {label(metric)}; right of 0 is better", fontsize=8)
         axes.tick_params(axis="x", labelsize=8)
+        axes.locator_params(axis="x", nbins=6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", color="#e6e6e6", lw=0.6)
         axes.set_axisbelow(True)
-    axes.legend(fontsize=7, frameon=False, loc="best")
+    figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside upper center",
+                  ncols=min(len(kinds), 4))  # fmt: skip
     figure.supxlabel("95 % bootstrap intervals over test examples; filled: significant; ×: the paper", fontsize=8)
     return figure
 
