@@ -92,6 +92,56 @@ def test_it_runs_and_says_what_it_ran(data: Path, tmp_path: Path) -> None:
     assert "finished before" in again.stderr
 
 
+def test_some_arms_add_to_what_is_there(data: Path, tmp_path: Path) -> None:
+    words = ["--data", data, "--out", tmp_path, "--only", "ml1m-d4", "--device", "cpu", *TINY]
+    out = tmp_path / "table4" / "small"
+
+    def arms_after(asked: str) -> list[str]:
+        done = run(*words, "--arms", asked)
+        assert done.exit_code == 0, done.stderr + str(done.exception)
+        document = check_document(json.loads((out / "results.json").read_text()))
+        assert document["provenance"]["command"][-4:-2] == ["--arms", asked]
+        (block,) = document["blocks"]
+        found = list(dict.fromkeys(record["arm"] for record in document["results"]))
+        declared = table("table4", Overrides(ranks=(4,), size="small")).blocks[0]
+        assert sorted(found + block["arms_left"]) == sorted(arm.name for arm in declared.arms)
+        assert f"Arms not run yet: {', '.join(block['arms_left'])}." in (out / "report.md").read_text()
+        return found
+
+    def trials() -> list[str]:
+        lines = map(json.loads, (out / "ml1m-d4" / "journal.jsonl").read_text().splitlines())
+        return [record["arm"] for record in lines if record["kind"] == "trial"]
+
+    assert arms_after("sse-se") == ["none", "sse-se"]
+    first = json.loads((out / "ml1m-d4" / "results.json").read_text())["results"]
+    # an arm of another model brings that model's plain arm along
+    assert arms_after("sampled-softmax sse-se") == ["none", "sse-se", "sampled-softmax", "sampled-softmax sse-se"]
+    assert sorted(trials()) == ["none", "sampled-softmax", "sampled-softmax sse-se", "sse-se"]
+    second = json.loads((out / "ml1m-d4" / "results.json").read_text())["results"]
+    of = {(record["arm"], record["metric"]): record["mean"] for record in second}
+    assert all(of[record["arm"], record["metric"]] == record["mean"] for record in first)
+    # what is discarded does not come along
+    done = run(*words, "--arms", "sse-se", "--restart", "--dry-run")
+    assert "ml1m-d4: none, sse-se\n" in done.stdout
+    done = run(*words, "--arms", "sse-pt", "--dry-run")
+    assert "ml1m-d4: none, sse-se, sampled-softmax, sampled-softmax sse-se, sse-pt\n" in done.stdout
+
+
+def test_arms_that_a_block_lacks(data: Path, tmp_path: Path) -> None:
+    words = ["--data", data, "--out", tmp_path, "--ranks", "4"]
+    assert "video" not in run(*words, "--arms", "sse-graph", "--dry-run").stdout, "its items have no graph"
+    done = run(*words, "--arms", "sse-sea")
+    assert done.exit_code == 1
+    assert "no arm 'sse-sea' in ml1m-d4, video-d4, beauty-d4, sports-d4: expected some of none, sse-se-in" in (
+        " ".join(done.stderr.split())
+    )
+    assert not list(tmp_path.iterdir())
+    for name in ("figure3", "table5"):
+        done = CliRunner().invoke(app, ["reproduce", name, "--data", str(data), "--arms", "none"])
+        assert done.exit_code == 2, name
+        assert "Traceback" not in done.stderr
+
+
 def test_declared_sizes() -> None:
     small, full = (table("table4", Overrides(size=size)) for size in ("small", "full"))
     assert [block.name for block in small.blocks] == ["ml1m-d50", "video-d50", "beauty-d50", "sports-d50"]

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from torchsse.cli.progress import duration
+from torchsse.cli.reproducing_figures import run_figure
 from torchsse.cli.reproducing_language import run_language
+from torchsse.cli.reproducing_plan import show_plan
 from torchsse.cli.reproducing_progress import watch
+from torchsse.cli.reproducing_words import words_of
 from torchsse.cli.searching import RESUME, cores, try_figures
-from torchsse.cli.shell import say, stdout
+from torchsse.cli.shell import say
 
 if TYPE_CHECKING:
     from torchsse.experiments.reproduce import Block, Overrides, Table
@@ -62,6 +64,14 @@ def reproduce(
         str | None, typer.Option(metavar="BLOCK,...", help="Some blocks of a table; patterns such as ml1m-* too.")
     ] = None,
     ranks: Annotated[str | None, typer.Option(metavar="10,50,...", help="Ranks in place of those declared.")] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARM,...",
+            help="Tables 1 to 4: some arms, besides those that are there and the plain ones. Default: all.",
+            show_default=False,
+        ),
+    ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Search trials per arm.", show_default=False)] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Final fits per arm.", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of a fit, at most.", show_default=False)] = None,
@@ -104,16 +114,20 @@ def reproduce(
     torchsse reproduce table2 --data DIR --dry-run
     torchsse reproduce table3 --data DIR --only 'ml1m-*' --trials 10
     torchsse reproduce table4 --data DIR --size small --only ml1m-d50
+    torchsse reproduce table4 --data DIR --size full --only ml1m-d100 --arms none,sse-se
     torchsse reproduce table5 --data DIR --size small
     torchsse reproduce table7 --data DIR --size small --checkpoint CHECKPOINT
     torchsse reproduce figure3 --data DIR
     """
     from torchsse.experiments.reproduce import CHAINS, FIGURES, SIZED, Budget, Overrides, table
+    from torchsse.experiments.reproduce.some_arms import check_arms, with_arms
 
     context.find_root().obj = RESUME
     if name.value in CHAINS:
-        if any(option is not None for option in (ranks, trials, jobs)):
-            raise typer.BadParameter(f"{name.value} has no --ranks, --trials or --jobs: its units run one by one")
+        if any(option is not None for option in (ranks, arms, trials, jobs)):
+            raise typer.BadParameter(
+                f"{name.value} has no --ranks, --arms, --trials or --jobs: its units run one by one"
+            )
         chosen_size, budget = (size or Size.small).value, Budget(seeds, epochs)
         run_language(
             name.value,
@@ -134,51 +148,26 @@ def reproduce(
     if checkpoint is not None or (name.value not in SIZED and (size is not None or device is not None)):
         sizes = "no --checkpoint" if name.value in SIZED else "one size, and no --device or --checkpoint"
         raise typer.BadParameter(f"{name.value} has {sizes}")
-    wanted = Overrides(_ranks(ranks), trials, seeds, epochs)
+    wanted = Overrides(_ranks(ranks), trials, seeds, epochs, arms=_names(arms))
     if name.value in SIZED:
         wanted = replace(wanted, size=(size or Size.small).value, device=device)
     if name.value in FIGURES:
         run_figure(name.value, wanted, data, out / name.value, only, restart, dry_run)
         return
     chosen = table(name.value, wanted)
-    blocks = chosen.select([part.strip() for part in only.split(",")] if only is not None else None)
+    place = out / name.value if wanted.size is None else out / name.value / wanted.size
+    blocks = chosen.select(_names(only))
+    if wanted.arms is not None:
+        check_arms(blocks, wanted.arms)
+        blocks = with_arms(blocks, wanted.arms, None if restart else place)
     if dry_run:
         show_plan(chosen, blocks, data)
         return
-    place = out / name.value if wanted.size is None else out / name.value / wanted.size
     run_table(chosen, blocks, data, place, wanted, cores() if jobs is None else jobs, restart)
 
 
-def run_figure(
-    name: str, wanted: Overrides, data: Path, out: Path, only: str | None, restart: bool, dry_run: bool
-) -> None:
-    """Fit what the figure shows, and draw it."""
-    from torchsse.cli.reproducing_progress import fits
-    from torchsse.experiments.reproduce import FIGURES
-    from torchsse.experiments.reproduce.figure import check_study_files
-    from torchsse.experiments.reproduce.figure3 import reproduce_figure3
-    from torchsse.experiments.reproduce.figure4 import reproduce_figure4
-    from torchsse.report.figure_pages import write_figure3, write_figure4
-
-    if only is not None or wanted.trials is not None:
-        raise typer.BadParameter("--only and --trials are for tables: a figure's fits have fixed settings")
-    studies = FIGURES[name](wanted)
-    if dry_run:
-        for study in studies:
-            settings, arms = study.settings, ", ".join(arm.name for arm in study.arms)
-            typer.echo(
-                f"{study.name}: {arms}; rank {settings.factors}, {settings.epochs} epochs, {settings.seeds} seeds"
-            )
-        return
-    check_study_files(studies, data)
-    command = _words(name, wanted)
-    with fits() as report:
-        if name == "figure3":
-            document, shown = reproduce_figure3(studies, data, out, report=report, command=command, restart=restart)
-        else:
-            document = reproduce_figure4(studies, data, out, report=report, command=command, restart=restart)
-    written = write_figure3(document, shown, out) if name == "figure3" else write_figure4(document, out)
-    typer.echo(f"In {out}: results.json, {', '.join(path.name for path in written)}")
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
 def _ranks(text: str | None) -> tuple[int, ...] | None:
@@ -188,38 +177,6 @@ def _ranks(text: str | None) -> tuple[int, ...] | None:
     if not all(part.isdigit() and int(part) > 0 for part in parts):
         raise typer.BadParameter(f"expected whole numbers such as 10,50, got {text!r}", param_hint="--ranks")
     return tuple(dict.fromkeys(int(part) for part in parts))
-
-
-def show_plan(table: Table, blocks: tuple[Block, ...], data: Path) -> None:
-    """Blocks, arms, budget, fits, rough times and the files that are missing."""
-    from rich.table import Table as Rows
-
-    from torchsse.experiments.reproduce.cost import block_seconds
-    from torchsse.experiments.reproduce.dataset import missing_files
-
-    rows = Rows("block", "arms", "trials", "seeds", "epochs", "fits", "one core", "files", box=None, pad_edge=False)
-    for block in blocks:
-        settings, missing = block.settings, missing_files([block.data], data)
-        rows.add_row(
-            block.name,
-            str(len(block.arms)),
-            str(settings.trials),
-            str(settings.seeds),
-            str(settings.epochs),
-            str(block.fits),
-            duration(block_seconds(block)),
-            f"missing: {', '.join(missing)}" if missing else "there",
-        )
-    console = stdout(160)
-    console.print(f"{table.name}: {table.title}\n")
-    console.print(rows)
-    for arms in dict.fromkeys(tuple(arm.name for arm in block.arms) for block in blocks):
-        names = [block.name for block in blocks if tuple(arm.name for arm in block.arms) == arms]
-        console.print(f"\n{', '.join(names)}: {', '.join(arms)}", soft_wrap=True)
-    total = sum(map(block_seconds, blocks))
-    console.print(
-        f"\n{sum(block.fits for block in blocks)} fits, very roughly {duration(total)} on one core.", soft_wrap=True
-    )
 
 
 def run_table(
@@ -271,12 +228,5 @@ def _pages_of_block(place: Path, document: dict[str, Any]) -> None:
 
 def _command(name: str, blocks: tuple[Block, ...], wanted: Overrides, *, whole: bool) -> list[str]:
     """The command line for provenance, without this machine's paths."""
-    words = _words(name, wanted)
+    words = words_of(name, wanted)
     return words if whole else [*words, "--only", ",".join(block.name for block in blocks)]
-
-
-def _words(name: str, wanted: Overrides) -> list[str]:
-    words = ["torchsse", "reproduce", name, "--data", "DIR"]
-    for option, value in wanted.words().items():
-        words += [f"--{option}", ",".join(map(str, value)) if isinstance(value, list) else str(value)]
-    return words

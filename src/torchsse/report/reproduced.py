@@ -129,6 +129,8 @@ def _facts(document: dict[str, Any], block: dict[str, Any]) -> list[str]:
         several = f" (fits of {', '.join(each[:12] for each in commits)})" if len(commits) > 1 else ""
         facts.append(f"Finished {origin['finished']}, commit {origin['git_commit'][:12]}{state}{several}, "
                      f"{origin['fit_seconds']:.0f} s of fits.")  # fmt: skip
+    if block.get("arms_left"):
+        facts.append(f"Arms not run yet: {', '.join(block['arms_left'])}.")
     limited = unfinished_arms(document, block)
     if limited:
         facts.append(f"Stopped by the limit of epochs, not by validation: {', '.join(limited)}.")

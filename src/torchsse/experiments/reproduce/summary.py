@@ -82,6 +82,7 @@ def _described(block: Block, document: dict[str, Any]) -> dict[str, Any]:
         "notes": origin["notes"],
         "settings": origin["config"]["settings"],
         "arms": origin["config"]["arms"],
+        "arms_left": [arm.name for arm in block.arms if arm.name not in origin["config"]["arms"]],
         "model": origin["model"],
         "provenance": {name: origin.get(name) for name in _OF_THE_RUN},
         "pairs": document["pairs"],

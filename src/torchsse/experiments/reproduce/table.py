@@ -60,7 +60,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a call asks for in place of the declared budget; None = as declared."""
+    """What a call asks for in place of the declared budget; None = as declared.
+
+    `arms` are the names of those to run; a table declares all of its arms whatever is asked for (`some_arms.py`).
+    """
 
     ranks: tuple[int, ...] | None = None
     trials: int | None = None
@@ -68,6 +71,7 @@ class Overrides:
     epochs: int | None = None
     size: str | None = None
     device: str | None = None
+    arms: tuple[str, ...] | None = None
 
     def applied(self, settings: CompareSettings) -> CompareSettings:
         """The settings with the budget asked for, on the device asked for; "auto" is a GPU if there is one."""
@@ -82,7 +86,7 @@ class Overrides:
         >>> Overrides(ranks=(10, 50), trials=4).words()
         {'ranks': [10, 50], 'trials': 4}
         """
-        values = {**vars(self), "ranks": list(self.ranks) if self.ranks else None}
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
         return {name: value for name, value in values.items() if value is not None}
 
 
