@@ -24,10 +24,10 @@ import torch
 
 from benchmarks.common import parser, write_result
 from torchsse.nlp.bpe import EOS, PAD, Encoded
-from torchsse.nlp.translation import training
 from torchsse.nlp.translation.batches import Batches, collate
 from torchsse.nlp.translation.model import make_model
 from torchsse.nlp.translation.settings import TranslationSettings
+from torchsse.nlp.translation.updates import Updates
 
 PAIRS, MEAN_LENGTH, P0 = 20_000, 14.0, 0.01
 IGNORED = -100
@@ -65,7 +65,7 @@ def made_up(pairs: int, vocabulary: int) -> tuple[Encoded, Encoded]:
 
 def ours(settings: TranslationSettings, source: Encoded, target: Encoded) -> Update:
     """Updates as `train_translation` makes them."""
-    run = training._Run(settings, Pieces(settings.vocabulary), source, target, None, torch.device("cpu"), {})
+    run = Updates(settings, Pieces(settings.vocabulary), source, target, None, torch.device("cpu"), {})
     optimizer = torch.optim.Adam(run.model.parameters(), betas=(0.9, 0.98), eps=1e-9, fused=True)
     run.model.train()
     return lambda step: run._update(step, optimizer)[1]

@@ -137,8 +137,8 @@ def test_killed_and_resumed_equals_uninterrupted(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("torchsse.nlp.translation.training.SAVE_EVERY", 0.0)
-        patch.setattr("torchsse.nlp.translation.training.SHOW_EVERY", 0.0)
+        patch.setattr("torchsse.nlp.translation.updates.SAVE_EVERY", 0.0)
+        patch.setattr("torchsse.nlp.translation.updates.SHOW_EVERY", 0.0)
         patch.setattr(Lines, "step", stop_in_training)
         assert run(data, tmp_path, *some).exit_code == 130
     folder = tmp_path / "table5" / "small"

@@ -112,8 +112,8 @@ CHILD = """
 import os, signal, sys, torch
 torch.set_num_threads(1)
 from test_translation_training import KILLED, short, TRAIN, DEV
-from torchsse.nlp.translation import train_translation, training
-training.SAVE_EVERY = 0.0
+from torchsse.nlp.translation import train_translation, updates
+updates.SAVE_EVERY = 0.0
 
 class Dies:
     def say(self, message): pass
@@ -121,7 +121,7 @@ class Dies:
         if progress.step >= KILLED:
             os.kill(os.getpid(), signal.SIGKILL)
 
-training.SHOW_EVERY = 0.0
+updates.SHOW_EVERY = 0.0
 train_translation(TRAIN, sys.argv[1], short(), dev=DEV, observer=Dies())
 """
 KILLED = 7
