@@ -7,6 +7,7 @@
 #   SEQUENCES=ml-1m.txt benchmarks/gpu.sh sasrec-none sasrec-sse       experiments name their data
 #   PAIRS=pairs.tsv benchmarks/gpu.sh translate-plain translate-sse
 #   DATA=DIR benchmarks/gpu.sh table7 table6      the paper's tables, size medium: start them again until they are done
+#   DATA=DIR ONLY=ml1m-d100 ARMS=none,sse-se TRIALS=1 benchmarks/gpu.sh table4       a part of one
 #
 # Runs from a checkout: nothing is installed or fetched. Needs torch with CUDA, numba, scipy, typer; transformers for
 # attach, language and translate; pytest for tests. JSON goes to OUT (default benchmarks/results), models to MODELS
@@ -43,7 +44,8 @@ translate() { # arm, p0
 table() { # name
     : "${DATA:?the directory of data sets, as docs/reproduce.md lays it out}"
     timeout "$LIMIT" "$PYTHON" -m torchsse reproduce "$1" --data "$DATA" --size medium --device cuda \
-        ${ONLY:+--only "$ONLY"} --out "$MODELS/reproduce" && cp "$MODELS/reproduce/$1/medium/results.json" "$OUT/gpu_$1.json"
+        ${ONLY:+--only "$ONLY"} ${ARMS:+--arms "$ARMS"} ${TRIALS:+--trials "$TRIALS"} --out "$MODELS/reproduce" &&
+        cp "$MODELS/reproduce/$1/medium/results.json" "$OUT/gpu_$1.json"
 }
 
 step() {
