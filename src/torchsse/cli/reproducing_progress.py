@@ -21,6 +21,8 @@ __all__ = ["Watch", "fits", "watch"]
 
 INTERVAL = 20.0
 """Seconds between plain lines."""
+_KINDS = {"trial": "trial", "seed": "final"}
+"""A unit's name on the screen -> its kind in the journal."""
 
 
 @contextmanager
@@ -77,13 +79,13 @@ class Watch:
     """
 
     def __init__(self, blocks: Sequence[Block], out: Path) -> None:
-        from torchsse.experiments.reproduce.cost import block_seconds
+        from torchsse.experiments.reproduce.cost import block_seconds, unit_seconds
         from torchsse.experiments.reproduce.run import finished_units
 
-        self._blocks = list(blocks)
+        self._blocks, self._seconds = list(blocks), unit_seconds
         self._work = {block.name: block_seconds(block) for block in blocks}
         self._reached = {
-            block.name: self._work[block.name] * finished_units(block, out / block.name) / block.fits
+            block.name: sum(unit_seconds(block, *unit) for unit in finished_units(block, out / block.name))
             for block in blocks
         }
         self._lock = threading.Lock()
@@ -109,7 +111,6 @@ class Watch:
 
     def start(self, total: int, done: int, jobs: int) -> None:
         self.total, self.done = total, done
-        self._settle()
         resumed = f", {done} of them done before" if done else ""
         self._tell(f"{self.place}: {total} fits{resumed}, {jobs} at a time")
         self._last = time.monotonic()
@@ -126,7 +127,9 @@ class Watch:
         with self._lock:
             self._under_way.pop(label, None)
             self.done = min(self.done + 1, self.total)  # settings that diverge at last are fitted anew
-        self._settle()
+            if (block := self._current) is not None:
+                took = self._reached[block.name] + self._seconds(block, record["arm"], record["kind"])
+                self._reached[block.name] = min(took, self._work[block.name])
         self._show()
 
     # what is known ----------------------------------------------------------------------------------------------
@@ -145,10 +148,12 @@ class Watch:
     @property
     def reached(self) -> float:
         """Work done, in the unit of `work`."""
-        under_way = 0.0
-        if self._current is not None and self.total:
-            # a fit under way counts as the average one of its block
-            under_way = self._work[self._current.name] * sum(self._under_way.values()) / self.total
+        under_way, block = 0.0, self._current
+        if block is not None:
+            for label, fraction in self._under_way.copy().items():
+                arm, _, unit = label.rpartition(", ")
+                kind = _KINDS.get(unit.partition(" ")[0], "model")
+                under_way += fraction * self._seconds(block, arm, kind)
         return sum(self._reached.values()) + under_way
 
     @property
@@ -166,11 +171,6 @@ class Watch:
         if gained <= 0 or elapsed < 1:
             return "estimating the time left"
         return f"about {duration(elapsed * max(self.work - self.reached, 0) / gained)} left"
-
-    def _settle(self) -> None:
-        if self._current is not None and self.total:
-            share = self._work[self._current.name] * self.done / self.total
-            self._reached[self._current.name] = share
 
     def _show(self) -> None:
         if time.monotonic() - self._last >= INTERVAL or self.done == self.total:

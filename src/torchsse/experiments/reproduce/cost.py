@@ -6,7 +6,7 @@ from torchsse.experiments.arms import Arm
 from torchsse.experiments.reproduce.table import Block
 from torchsse.experiments.sequence_settings import SequenceSettings
 
-__all__ = ["block_seconds", "fit_seconds"]
+__all__ = ["block_seconds", "fit_seconds", "unit_seconds"]
 
 _PER_STEP = {
     "bpr": 0.6e-9 * 3,
@@ -49,6 +49,14 @@ def fit_seconds(block: Block, arm: Arm, *, trial: bool) -> float:
     if arm.graphs != "none" and name in ("marginalized", "als"):
         seconds *= _FILL_IN
     return seconds * (settings.validation_splits if trial else 1)
+
+
+def unit_seconds(block: Block, arm: str, kind: str) -> float:
+    """A trial or a final fit of a block; what came to nothing and the model that is saved take none."""
+    declared = next((each for each in block.arms if each.name == arm), None)
+    if declared is None or kind not in ("trial", "final"):
+        return 0.0
+    return fit_seconds(block, declared, trial=kind == "trial")
 
 
 def block_seconds(block: Block) -> float:

@@ -113,17 +113,17 @@ def is_finished(block: Block, root: Path, place: Path) -> bool:
     return stated == config[ARMS] and all(described.get(key) == value for key, value in config.items())
 
 
-def finished_units(block: Block, place: Path) -> int:
-    """Fits that the block's journal holds, at a glance: for an estimate of what is left."""
+def finished_units(block: Block, place: Path) -> list[tuple[str, str]]:
+    """Units that the block's journal holds, at a glance, as (arm, kind): for an estimate of what is left."""
     held = glance(place / JOURNAL)
     if held is None:
-        return 0
+        return []
     found = counting(held[0].get(ARMS, {}), held[1], declarations(block.arms))
     # trials by number, final fits by seed, one model
     place_of = {"trial": "number", "final": "seed"}
-    units = {(r["arm"], r["kind"], r[place_of[r["kind"]]]) for r in found if r["kind"] in place_of}
-    saved = any(r["kind"] == "model" for r in found)
-    return min(block.fits, len(units) + saved)
+    units = sorted({(r["arm"], r["kind"], r[place_of[r["kind"]]]) for r in found if r["kind"] in place_of})
+    saved = [(r["arm"], r["kind"]) for r in found if r["kind"] == "model"][-1:]
+    return [*((arm, kind) for arm, kind, _ in units), *saved][: block.fits]
 
 
 def _config(block: Block, root: Path) -> dict[str, Any]:
