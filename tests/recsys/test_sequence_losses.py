@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from torchsse.recsys.sequence import shared
 from torchsse.recsys.sequence.draws import UnseenItems
 from torchsse.recsys.sequence.losses import calibration_power, sampled_loss, softmax_loss
 
@@ -52,6 +53,47 @@ def test_sampled_losses(case, kind, shape, with_offset) -> None:
     offset = torch.randn(T, generator=g) if with_offset else None
     found = float(sampled_loss(kind, v, y, negatives, w, N, offset=offset))
     assert found == pytest.approx(slow(kind, v, y, negatives, w, offset), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["bce", "gbce", "sampled-softmax"])
+@pytest.mark.parametrize("with_offset", [False, True])
+@pytest.mark.parametrize("block", [2, 512])
+def test_gradients_with_shared_negatives(case, kind, with_offset, block, monkeypatch) -> None:
+    """Against autograd through a loop over targets; among the negatives are targets, and one twice."""
+    monkeypatch.setattr(shared, "_BLOCK", block)
+    v, w, y, g = case
+    negatives = torch.cat([y[:2], y[:1], torch.randint(N, (K,), generator=g)])
+    given = [v.double(), w.double(), torch.randn(T, generator=g).double() if with_offset else None]
+    leaves = [each.requires_grad_() for each in given if each is not None]
+    power = None if kind == "sampled-softmax" else calibration_power(len(negatives), N, 0.75) if kind == "gbce" else 1.0
+    losses = []
+    for t in range(T):
+        plus = 0.0 if given[2] is None else given[2][t]
+        s = given[0][t] @ given[1][y[t]] + plus
+        others = torch.stack([given[0][t] @ given[1][k] + plus for k in negatives.tolist() if k != y[t]])
+        if power is None:
+            losses.append(torch.log(s.exp() + (N - 1) / len(others) * others.exp().sum()) - s)
+        else:
+            losses.append(-power * s.sigmoid().log() - (1 - others.sigmoid()).log().sum())
+    expected = torch.stack(losses).mean()
+    found = sampled_loss(kind, given[0], y, negatives, given[1], N, offset=given[2])
+    torch.testing.assert_close(found, expected)
+    pairs = zip(*(torch.autograd.grad(3 * loss, leaves, allow_unused=True) for loss in (found, expected)))
+    for ours, theirs in pairs:
+        torch.testing.assert_close(torch.zeros_like(theirs) if ours is None else ours, theirs)
+        assert kind == "sampled-softmax" or float(theirs.abs().sum()) > 0
+
+
+@pytest.mark.parametrize("kind", ["bce", "sampled-softmax"])
+def test_a_target_that_is_every_shared_negative(case, kind) -> None:
+    """Nothing is left to stand for the others: no loss by them, and no nan."""
+    v, w, _, _ = case
+    v, w = v.requires_grad_(), w.requires_grad_()
+    y, negatives = torch.full((T,), 3), torch.full((K,), 3)
+    loss = sampled_loss(kind, v, y, negatives, w, N)
+    expected = 0.0 if kind == "sampled-softmax" else -float(torch.nn.functional.logsigmoid(v @ w[3]).mean().detach())
+    assert float(loss.detach()) == pytest.approx(expected, abs=1e-6)
+    assert all(bool(each.isfinite().all()) for each in torch.autograd.grad(loss, (v, w)))
 
 
 def test_one_negative_is_the_loss_of_sasrec(case) -> None:

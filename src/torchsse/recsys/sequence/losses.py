@@ -18,11 +18,14 @@ or one set is shared by the batch; a shared one that is the target is left out t
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
+
+from torchsse.recsys.sequence.shared import shared_loss
 
 __all__ = ["LOSSES", "calibration_power", "sampled_loss", "softmax_loss"]
 
@@ -64,30 +67,22 @@ def sampled_loss(
         calibration: t of "gbce".
         offset: (T,), added to all scores of a target.
     """
+    count = negatives.shape[-1]
+    power = calibration_power(count, num_items, calibration) if kind == "gbce" else 1.0
+    if negatives.dim() == 1:
+        beta = None if kind == "sampled-softmax" else power
+        return shared_loss(vectors, targets, negatives, weight, num_items, beta, offset)
     positive = (vectors * torch.nn.functional.embedding(targets, weight)).sum(1)
     rows = torch.nn.functional.embedding(negatives, weight)
-    if negatives.dim() == 1:
-        negative = vectors @ rows.T
-        hit = negatives == targets[:, None]
+    if count > 1:
+        negative = torch.matmul(rows, vectors[:, :, None])[..., 0]
     else:
-        negative = (
-            torch.matmul(rows, vectors[:, :, None])[..., 0]
-            if negatives.shape[1] > 1
-            else vectors.mul(rows[:, 0]).sum(1, keepdim=True)
-        )
-        hit = None
+        negative = vectors.mul(rows[:, 0]).sum(1, keepdim=True)
     if offset is not None:
         positive, negative = positive + offset, negative + offset[:, None]
-    if hit is not None:
-        negative = negative.masked_fill(hit, -torch.inf)
-    count = negatives.shape[-1]
     if kind == "sampled-softmax":
-        # shared negatives that are the target do not stand for the others
-        drawn = count if hit is None else (count - hit.sum(1)).clamp(min=1)
-        share = torch.log(torch.as_tensor((num_items - 1) / drawn, dtype=vectors.dtype, device=vectors.device))
-        others = torch.logsumexp(negative, 1) + share
+        others = torch.logsumexp(negative, 1) + math.log((num_items - 1) / count)
         return softplus(others - positive).mean()
-    power = calibration_power(count, num_items, calibration) if kind == "gbce" else 1.0
     return (power * softplus(-positive) + softplus(negative).sum(1)).mean()
 
 
