@@ -114,7 +114,7 @@ def reproduce(
     torchsse reproduce table2 --data DIR --dry-run
     torchsse reproduce table3 --data DIR --only 'ml1m-*' --trials 10
     torchsse reproduce table4 --data DIR --size small --only ml1m-d50
-    torchsse reproduce table4 --data DIR --size full --only ml1m-d100 --arms none,sse-se
+    torchsse reproduce table4 --data DIR --only ml1m-d50 --arms none,sse-se
     torchsse reproduce table5 --data DIR --size small
     torchsse reproduce table7 --data DIR --size small --checkpoint CHECKPOINT
     torchsse reproduce figure3 --data DIR
