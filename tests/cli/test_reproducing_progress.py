@@ -38,6 +38,7 @@ def test_work_is_what_units_take(block: Block, tmp_path: Path) -> None:
     watch.finished("none, model", unit("none", "model"))
     assert watch.reached == pytest.approx(watch.work)
     assert watch.done == block.fits
+    assert watch.left == "done but for the results"
 
 
 def test_fits_made_again_are_no_more_work(block: Block, tmp_path: Path) -> None:

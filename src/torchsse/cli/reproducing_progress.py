@@ -164,6 +164,8 @@ class Watch:
     @property
     def left(self) -> str:
         """Time left at the pace so far, in all blocks."""
+        if self.reached >= self.work * (1 - 1e-6):
+            return "done but for the results"
         if self._since is None:
             return "estimating the time left"
         began, before = self._since
