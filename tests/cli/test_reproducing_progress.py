@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from torchsse.cli.progress import duration
 from torchsse.cli.reproducing_progress import Watch
 from torchsse.experiments.reproduce import Block, Overrides, table
 
@@ -48,6 +49,23 @@ def test_fits_made_again_are_no_more_work(block: Block, tmp_path: Path) -> None:
         watch.finished("none, trial 1", unit("none", "trial"))
     watch.finished("none, seed 0", unit("none", "diverged"))
     assert watch.reached <= watch.work
+
+
+@pytest.mark.parametrize("resumed", [0.01, 0.8])
+def test_what_an_earlier_process_did_is_no_pace(
+    resumed: float, block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds for a hundredth of a trial, whether or not the second fit had begun before."""
+    now = [0.0]
+    monkeypatch.setattr("torchsse.cli.reproducing_progress.time.monotonic", lambda: now[0])
+    watch = Watch([block], tmp_path)
+    watch.block(block).start(block.fits, 0, 2)
+    watch.progress("none, trial 1", 0.01)
+    watch.progress("sse-se, trial 1", resumed)
+    now[0] += 10
+    watch.progress("none, trial 1", 0.02)
+    seconds = (watch.work - watch.reached) / (0.01 * watch._cost("none, trial 1")) * 10
+    assert watch.left == f"about {duration(seconds)} left"
 
 
 def test_control_a_costlier_arm_is_more_work(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_it_runs_and_says_what_it_ran(data: Path, tmp_path: Path) -> None:
         assert "0.6200" in text, "the paper's number"
         assert f"{ours['mean']:.4f}" in text
         assert "1 of 1 (limit)" in text
-        assert "Stopped by the limit of epochs, not by validation: none, dropout" in text
+        assert "Stopped by the limit of epochs, not by validation: none, sse-se-input" in text
         assert "no rows with 6 blocks" in text
         assert "sampled NDCG@10" in text
     again = run("--data", data, "--out", tmp_path, "--only", "ml1m-d4", "--device", "cpu", *TINY)

@@ -117,10 +117,15 @@ class Watch:
 
     def progress(self, label: str, fraction: float) -> None:
         with self._lock:
+            resumed = 0.0 if label in self._under_way else fraction * self._cost(label)
             self._under_way[label] = fraction
             if self._since is None:
                 # the clock starts with the first epoch done: what came before may be a compilation
                 self._since = time.monotonic(), self.reached
+            else:
+                # what a fit has done when it is first heard of, an earlier process may have done
+                began, before = self._since
+                self._since = began, before + resumed
         self._show()
 
     def finished(self, label: str, record: dict[str, Any]) -> None:
@@ -148,12 +153,7 @@ class Watch:
     @property
     def reached(self) -> float:
         """Work done, in the unit of `work`."""
-        under_way, block = 0.0, self._current
-        if block is not None:
-            for label, fraction in self._under_way.copy().items():
-                arm, _, unit = label.rpartition(", ")
-                kind = _KINDS.get(unit.partition(" ")[0], "model")
-                under_way += fraction * self._seconds(block, arm, kind)
+        under_way = sum(fraction * self._cost(label) for label, fraction in self._under_way.copy().items())
         return sum(self._reached.values()) + under_way
 
     @property
@@ -173,6 +173,12 @@ class Watch:
         if gained <= 0 or elapsed < 1:
             return "estimating the time left"
         return f"about {duration(elapsed * max(self.work - self.reached, 0) / gained)} left"
+
+    def _cost(self, label: str) -> float:
+        """What the unit of that name takes, in the unit of `work`."""
+        arm, _, unit = label.rpartition(", ")
+        kind = _KINDS.get(unit.partition(" ")[0], "model")
+        return 0.0 if self._current is None else self._seconds(self._current, arm, kind)
 
     def _show(self) -> None:
         if time.monotonic() - self._last >= INTERVAL or self.done == self.total:
