@@ -68,7 +68,7 @@ def ours(settings: TranslationSettings, source: Encoded, target: Encoded) -> Upd
     run = Updates(settings, Pieces(settings.vocabulary), source, target, None, torch.device("cpu"), {})
     optimizer = torch.optim.Adam(run.model.parameters(), betas=(0.9, 0.98), eps=1e-9, fused=True)
     run.model.train()
-    return lambda step: run._update(step, optimizer)[1]
+    return lambda step: run.update(step, optimizer)[1]
 
 
 def plain(settings: TranslationSettings, source: Encoded, target: Encoded, bucketed: bool) -> Update:

@@ -12,7 +12,7 @@ from torchsse.cli import fit_options as f
 from torchsse.cli import options as o
 from torchsse.cli.comparing_run import describe, feedback_of, run
 from torchsse.cli.comparing_sequences import OF_SEQUENCES, prepare_sequences, refuse
-from torchsse.cli.searching import RESUME
+from torchsse.cli.searching import RESUME, names_of
 from torchsse.cli.shell import say
 
 __all__ = ["compare", "demo"]
@@ -156,7 +156,7 @@ def compare(
     from torchsse.experiments.task import task_of
 
     context.find_root().obj = RESUME
-    names = [name.strip() for name in arms.split(",")] if arms is not None else None
+    names = names_of(arms)
     columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
     typed = {name: value for name, value in context.params.items() if _was_given(context, name)}
     if model in (CompareModel.sasrec, CompareModel.ssept):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def prepare_sequences(
     actions: Path,
     model: str,
     given: dict[str, Any],
-    names: list[str] | None,
+    names: Sequence[str] | None,
     columns: Columns,
     edge_weight: str | int | None,
 ) -> tuple[CompareData, tuple[Arm, ...], SequenceSettings]:

@@ -15,7 +15,7 @@ from torchsse.cli.reproducing_language import run_language
 from torchsse.cli.reproducing_plan import show_plan
 from torchsse.cli.reproducing_progress import watch
 from torchsse.cli.reproducing_words import words_of
-from torchsse.cli.searching import RESUME, cores, try_figures
+from torchsse.cli.searching import RESUME, cores, names_of, try_figures
 from torchsse.cli.shell import say
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def reproduce(
     torchsse reproduce figure3 --data DIR
     """
     from torchsse.experiments.reproduce import CHAINS, FIGURES, SIZED, Budget, Overrides, table
-    from torchsse.experiments.reproduce.some_arms import check_arms, with_arms
+    from torchsse.experiments.reproduce.some_arms import with_arms
 
     context.find_root().obj = RESUME
     if name.value in CHAINS:
@@ -148,7 +148,7 @@ def reproduce(
     if checkpoint is not None or (name.value not in SIZED and (size is not None or device is not None)):
         sizes = "no --checkpoint" if name.value in SIZED else "one size, and no --device or --checkpoint"
         raise typer.BadParameter(f"{name.value} has {sizes}")
-    wanted = Overrides(_ranks(ranks), trials, seeds, epochs, arms=_names(arms))
+    wanted = Overrides(_ranks(ranks), trials, seeds, epochs, arms=names_of(arms))
     if name.value in SIZED:
         wanted = replace(wanted, size=(size or Size.small).value, device=device)
     if name.value in FIGURES:
@@ -156,18 +156,13 @@ def reproduce(
         return
     chosen = table(name.value, wanted)
     place = out / name.value if wanted.size is None else out / name.value / wanted.size
-    blocks = chosen.select(_names(only))
+    blocks = chosen.select(names_of(only))
     if wanted.arms is not None:
-        check_arms(blocks, wanted.arms)
         blocks = with_arms(blocks, wanted.arms, None if restart else place)
     if dry_run:
         show_plan(chosen, blocks, data)
         return
     run_table(chosen, blocks, data, place, wanted, cores() if jobs is None else jobs, restart)
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
 def _ranks(text: str | None) -> tuple[int, ...] | None:

@@ -12,6 +12,7 @@ import typer
 
 from torchsse.cli.language import set_threads
 from torchsse.cli.progress import duration
+from torchsse.cli.searching import names_of
 from torchsse.cli.shell import say, stderr, stdout
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def run_language(
     places = {table: out / table / size for table in CHAINS}
     place = places.pop(name)
     chain = CHAINS[name](data, size, wanted, device, checkpoint)
-    units = chain.select([part.strip() for part in only.split(",")] if only is not None else None)
+    units = chain.select(names_of(only))
     if dry_run:
         show_plan(chain, units, data)
         return

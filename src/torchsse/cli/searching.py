@@ -1,4 +1,4 @@
-"""What the commands that search (compare, tune, reproduce) share: cores, resuming, plots, the last lines."""
+"""What the commands that search (compare, tune, reproduce) share: names, cores, resuming, plots, the last lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torchsse.cli.shell import say
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["RESUME", "cores", "show_written", "try_figures"]
+__all__ = ["RESUME", "cores", "names_of", "show_written", "try_figures"]
 
 RESUME = "run the same command again to go on where it stopped"
 
@@ -21,6 +21,15 @@ RESUME = "run the same command again to go on where it stopped"
 def cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def names_of(text: str | None) -> tuple[str, ...] | None:
+    """The names of an option such as --arms or --only, each once; None where it is not given.
+
+    >>> names_of("none, sse-se,none"), names_of(None)
+    (('none', 'sse-se'), None)
+    """
+    return None if text is None else tuple(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
 def try_figures(

@@ -10,6 +10,7 @@ ratings per row.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -197,7 +198,7 @@ def _laplacian() -> Arm:
     return arm_of("graph-laplacian", settings, graphs="given", model=GRAPH_ALS)
 
 
-def check_arm_names(names: list[str] | None, *, graph: bool) -> None:
+def check_arm_names(names: Sequence[str] | None, *, graph: bool) -> None:
     """What can be said of them before any data is read.
 
     Raises:
@@ -210,7 +211,7 @@ def check_arm_names(names: list[str] | None, *, graph: bool) -> None:
             raise ConfigError(f"arm {name!r} needs a graph: give --item-graph or --user-graph")
 
 
-def select_arms(arms: tuple[Arm, ...], names: list[str] | None) -> tuple[Arm, ...]:
+def select_arms(arms: tuple[Arm, ...], names: Sequence[str] | None) -> tuple[Arm, ...]:
     """The named arms in the standard order; `none` always comes along, every other arm is measured against it.
 
     Raises:

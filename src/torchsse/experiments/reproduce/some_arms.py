@@ -15,19 +15,7 @@ from torchsse.experiments.reproduce.pairs import plain_of
 from torchsse.experiments.reproduce.table import Block
 from torchsse.experiments.settings import declarations
 
-__all__ = ["check_arms", "with_arms"]
-
-
-def check_arms(blocks: Sequence[Block], names: Sequence[str]) -> None:
-    """What can be said of the names before anything is read.
-
-    Raises:
-        ConfigError: for a name that is no arm of any of the blocks.
-    """
-    known = list(dict.fromkeys(arm.name for block in blocks for arm in block.arms))
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"no arm {name!r} in {_names(blocks)}: expected some of {', '.join(known)}")
+__all__ = ["with_arms"]
 
 
 def with_arms(blocks: Sequence[Block], names: Sequence[str], out: Path | None) -> tuple[Block, ...]:
@@ -40,7 +28,15 @@ def with_arms(blocks: Sequence[Block], names: Sequence[str], out: Path | None) -
         blocks: as the table declares them.
         names: of arms.
         out: the table's directory, with a directory for each block; None: earlier runs are to be discarded.
+
+    Raises:
+        ConfigError: for a name that is no arm of any of the blocks.
     """
+    known = list(dict.fromkeys(arm.name for block in blocks for arm in block.arms))
+    for name in names:
+        if name not in known:
+            where = ", ".join(block.name for block in blocks)
+            raise ConfigError(f"no arm {name!r} in {where}: expected some of {', '.join(known)}")
     chosen = []
     for block in blocks:
         if not any(arm.name in names for arm in block.arms):
@@ -68,7 +64,3 @@ def _finished(block: Block, place: Path) -> set[str]:
         return len(trials) >= arm.trials(block.settings.trials) and seeds >= set(block.settings.final_seeds)
 
     return {arm.name for arm in block.arms if over(arm)}
-
-
-def _names(blocks: Sequence[Block]) -> str:
-    return ", ".join(block.name for block in blocks)

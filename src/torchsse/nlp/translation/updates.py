@@ -94,7 +94,7 @@ class Updates:
                 if snapshots.enough(history, settings.patience):
                     break
                 torch.manual_seed(draw_seed(settings.seed, step, _DROPS))
-                loss, count = self._update(step, optimizer)
+                loss, count = self.update(step, optimizer)
                 total += loss
                 tokens += count
                 all_tokens += count
@@ -121,7 +121,7 @@ class Updates:
                     state.save(model, optimizer, {**progress, "seconds": spent})
         return history, before
 
-    def _update(self, step: int, optimizer: torch.optim.Optimizer) -> tuple[torch.Tensor, int]:
+    def update(self, step: int, optimizer: torch.optim.Optimizer) -> tuple[torch.Tensor, int]:
         """One update: (sum of the losses of its target tokens, their number)."""
         settings, groups = self.settings, self.rows_of(step)
         rate = settings.rate(step + 1, self.total)
