@@ -66,7 +66,8 @@ def run_units(
         while running:
             # A timeout, however long, keeps the wait open to Ctrl-C on every platform.
             finished, _ = wait(running, timeout=3600.0, return_when=FIRST_COMPLETED)
-            for future in finished:
+            # in the order of submission: a set of several that finished at once has none
+            for future in [future for future in running if future in finished]:
                 unit = running.pop(future)
                 running |= {executor.submit(work, new): new for new in done(unit, future.result())}
     finally:
