@@ -112,7 +112,7 @@ def test_a_killed_study_equals_an_uninterrupted_one(
     assert len(document["provenance"]["sessions"]) == 2
 
 
-def test_fits_with_attention_dropout_run_one_at_a_time(tmp_path: Path) -> None:
+def test_fits_with_attention_dropout_run_side_by_side(tmp_path: Path) -> None:
     whole = sequence_case.histories(num_users=30, length=8)
     parts = leave_last_out(whole)
     files = (DataFile("train", "generated", ""),)
@@ -133,8 +133,8 @@ def test_fits_with_attention_dropout_run_one_at_a_time(tmp_path: Path) -> None:
         jobs=3,
         observer=Told(),
     )
-    assert told == [1]
-    assert document["provenance"]["config"]["jobs"] == 1
+    assert told == [3]
+    assert document["provenance"]["config"]["jobs"] == 3
 
 
 def done(out: Path) -> int:

@@ -110,14 +110,9 @@ def test_what_an_estimator_would_refuse_shows_before_anything_is_read(given: dic
 def test_fits_that_would_share_random_numbers_run_one_at_a_time() -> None:
     """PyTorch's default generators are of the whole process."""
     sasrec = MODELS[ModelName.sasrec]
-    for more in (
-        {"fix": ["attention_dropout=0.1"]},
-        {"search": ["attention_dropout=0:0.3"]},
-        {"search": ["attention_dropout=0,0.3"]},
-        {"fix": ["device=cuda"]},
-    ):
+    for more in ({"fix": ["device=cuda"]}, {"search": ["device=cpu,cuda"]}):
         assert tune_space(sasrec, **more).jobs(4) == 1, more  # type: ignore[arg-type]
-    for more in ({}, {"fix": ["attention_dropout=0"]}, {"fix": ["device=cpu"]}, {"search": ["dropout=0:0.5"]}):
+    for more in ({}, {"fix": ["attention_dropout=0.1"]}, {"fix": ["device=cpu"]}, {"search": ["dropout=0:0.5"]}):
         assert tune_space(sasrec, **more).jobs(4) == 4, more  # type: ignore[arg-type]
     assert tune_space(MODELS[ModelName.mf]).jobs(4) == 4
 

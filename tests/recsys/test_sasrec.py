@@ -87,9 +87,8 @@ def test_fits_on_two_threads_share_no_draw(parts) -> None:
     """What a comparison does with several jobs: each ends as it does alone."""
 
     def fit(seed: int, found: dict[int, SASRec]) -> None:
-        found[seed] = SASRec(**{**SMALL, "epochs": 6}, dropout=0.3, p0_input=0.2, p0_output=0.2, seed=seed).fit(
-            parts.train, parts.validation
-        )
+        words = {"dropout": 0.3, "attention_dropout": 0.3, "p0_input": 0.2, "p0_output": 0.2}
+        found[seed] = SASRec(**{**SMALL, "epochs": 6, **words, "seed": seed}).fit(parts.train, parts.validation)
 
     alone: dict[int, SASRec] = {}
     together: dict[int, SASRec] = {}

@@ -36,7 +36,7 @@ def slow(network: SequenceNetwork, items: list[int]) -> torch.Tensor:
         for t, item in enumerate(items)
     ]
     for b, block in enumerate(network.blocks):
-        heads, out = block.heads, []
+        heads, out = block.attention.heads, []
         qkv = [linear(norm(v, f"blocks.{b}.attention_norm"), f"blocks.{b}.query_key_value").chunk(3) for v in x]
         for t in range(n):
             mixed = []

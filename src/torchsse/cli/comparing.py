@@ -95,6 +95,7 @@ def compare(
     blocks: f.Blocks = None,
     heads: f.Heads = None,
     max_length: f.MaxLength = None,
+    attention_dropout: f.AttentionDropout = None,
     loss: f.Loss = None,
     patience: Annotated[
         int | None,

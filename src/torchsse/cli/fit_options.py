@@ -135,7 +135,7 @@ UserHidden = Annotated[int | None, number(SEQUENCES, "ssept: length of a user's 
 Blocks = Annotated[int | None, number(SEQUENCES, "Blocks of attention and feed-forward. Default: 2.")]
 Heads = Annotated[int | None, number(SEQUENCES, "Of attention. Default: 1.")]
 MaxLength = Annotated[int | None, number(SEQUENCES, "Items of a history that count, the latest. Default: 200.")]
-AttentionDropout = Annotated[float | None, number(SEQUENCES, "Of attention weights. Default: 0.")]
+AttentionDropout = Annotated[float | None, number(SEQUENCES, "Of attention weights. Default: as the dropout.")]
 Loss = Annotated[
     str | None,
     typer.Option(

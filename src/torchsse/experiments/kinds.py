@@ -154,6 +154,7 @@ def _sequence_words(settings: CompareSettings, chosen: Chosen) -> Chosen:
         "blocks": settings.blocks,
         "heads": settings.heads,
         "max_length": settings.max_length,
+        "attention_dropout": settings.attention_dropout,
         "loss": settings.loss,
         "num_negatives": settings.num_negatives or 1,
         "shared_negatives": (settings.num_negatives or 1) > 1,

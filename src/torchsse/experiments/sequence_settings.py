@@ -27,6 +27,7 @@ class SequenceSettings(CompareSettings):
         blocks: of attention and feed-forward.
         heads: of attention.
         max_length: items of a history that count.
+        attention_dropout: of attention weights. None: as the dropout of an arm.
         loss: "bce", "gbce", "sampled-softmax" or "softmax", where an arm does not fix it.
         num_negatives: for each target; several are shared by a batch. None = by the loss: 1 for "bce", 256 for
             "sampled-softmax" and "gbce", which live on many; "softmax", over all items, draws none.
@@ -50,6 +51,7 @@ class SequenceSettings(CompareSettings):
     blocks: int = 2
     heads: int = 1
     max_length: int = 200
+    attention_dropout: float | None = None
     loss: str = "bce"
     num_negatives: int | None = None
     batch_size: int = 128
@@ -71,5 +73,7 @@ class SequenceSettings(CompareSettings):
         for name, least in (("hidden", 2), *((name, 1) for name in counts)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.attention_dropout is not None and not 0.0 <= self.attention_dropout < 1.0:
+            raise ConfigError(f"attention_dropout must be at least 0 and below 1, got {self.attention_dropout}")
         if self.hidden % self.heads:
             raise ConfigError(f"heads must divide hidden = {self.hidden}, got {self.heads}")

@@ -55,14 +55,13 @@ class TuneSpace:
     def jobs(self, wanted: int) -> int:
         """How many fits may run side by side: one, where they would share a generator of random numbers.
 
-        On the CPU each fit has generators of its own, but for the attention's dropout; a GPU has one for all.
+        On the CPU each fit has generators of its own; a GPU has one for all.
 
         >>> TuneSpace({}, {}, {"device": "cuda"}).jobs(4), TuneSpace({}, {}, {"dropout": 0.2}).jobs(4)
         (1, 4)
         """
-        shared = any(map(bool, self._values("attention_dropout")))
         elsewhere = any(not str(device or "cpu").startswith("cpu") for device in self._values("device"))
-        return 1 if shared or elsewhere else wanted
+        return 1 if elsewhere else wanted
 
     def _values(self, name: str) -> tuple[Value, ...]:
         """What a setting may be; of a range its upper end. Empty where it stays at its default."""

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Dropout"]
+__all__ = ["SIDES", "Dropout", "kept"]
 
-_SIDES = 1 << 16
+SIDES = 1 << 16
+"""Sides of a coin."""
+
+
+def kept(shape: tuple[int, ...], threshold: int, generator: torch.Generator | None) -> Tensor:
+    """True with chance 1 - threshold / SIDES, on the CPU.
+
+    >>> bool(kept((3, 5), 0, None).all())
+    True
+    """
+    size = math.prod(shape)
+    coins = torch.empty((size + 3) // 4, dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    return coins.view(torch.int16)[:size].view(shape) >= threshold - SIDES // 2
 
 
 class _Drop(torch.autograd.Function):
@@ -18,10 +31,7 @@ class _Drop(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, threshold: int, generator: torch.Generator | None) -> Tensor:
-        coins = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None, generator=generator)
-        mask = coins.view(torch.int16)[: x.numel()].view(x.shape) >= threshold - _SIDES // 2
-        scale = _SIDES / (_SIDES - threshold)
-        scaled = mask.to(x.dtype).mul_(scale)
+        scaled = kept(x.shape, threshold, generator).to(x.dtype).mul_(SIDES / (SIDES - threshold))
         ctx.save_for_backward(scaled)
         return x * scaled
 
@@ -52,8 +62,8 @@ class Dropout(nn.Module):
             return x
         if not x.is_cpu or torch.compiler.is_compiling():
             return functional.dropout(x, self.p)
-        threshold = round(self.p * _SIDES)
-        if threshold >= _SIDES:
+        threshold = round(self.p * SIDES)
+        if threshold >= SIDES:
             return x * 0.0
         out: Tensor = _Drop.apply(x.contiguous(), threshold, self.generator)  # type: ignore[no-untyped-call]
         return out

@@ -42,7 +42,7 @@ class SequenceRecommender(Recommender):
     heads: int
     max_length: int
     dropout: float
-    attention_dropout: float
+    attention_dropout: float | None
     weight_decay: float
     p0_input: float
     p0_output: float
@@ -78,8 +78,8 @@ class SequenceRecommender(Recommender):
         check_number("learning_rate", self.learning_rate, 0.0, open_low=True)
         for name in ("weight_decay", "checkpoint_seconds"):
             check_number(name, getattr(self, name), 0.0)
-        for name in ("dropout", "attention_dropout"):
-            check_number(name, getattr(self, name), 0.0, 1.0, open_high=True)
+        check_number("dropout", self.dropout, 0.0, 1.0, open_high=True)
+        check_number("attention_dropout", self._attention_dropout(), 0.0, 1.0, open_high=True)
         for name in ("p0_input", "p0_output", "p0_user", "calibration"):
             check_number(name, getattr(self, name, 0.0), 0.0, 1.0)
         check_choice("loss", self.loss, LOSSES)
@@ -99,6 +99,9 @@ class SequenceRecommender(Recommender):
     @abstractmethod
     def _network(self, num_users: int, num_items: int) -> SequenceNetwork:
         """A network with initial values."""
+
+    def _attention_dropout(self) -> float:
+        return self.dropout if self.attention_dropout is None else self.attention_dropout
 
     def _user_law(self, sequences: Sequences) -> Law | None:
         return None

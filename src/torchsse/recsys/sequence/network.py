@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from torchsse.errors import ConfigError
+from torchsse.recsys.sequence.attention import Attention
 from torchsse.recsys.sequence.dropout import Dropout
 from torchsse.recsys.sequence.layout import Group
 
@@ -24,44 +25,32 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float, attention_dropout: float) -> None:
         super().__init__()
-        self.heads, self.attention_dropout = heads, attention_dropout
         self.attention_norm, self.forward_norm = (nn.LayerNorm(width, eps=1e-8) for _ in range(2))
         self.query_key_value = nn.Linear(width, 3 * width)
+        self.attention = Attention(heads, attention_dropout)
         self.out = nn.Linear(width, width)
         self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
         self.inner_dropout, self.outer_dropout = Dropout(dropout), Dropout(dropout)
 
     def forward(self, x: Tensor, groups: Sequence[Group]) -> Tensor:
-        mixed = self._attend(self.query_key_value(self.attention_norm(x)), groups)  # (slots, width)
+        mixed = self.attention(self.query_key_value(self.attention_norm(x)), groups)  # (slots, width)
         x = x + self.out(mixed)
         inner = torch.relu(self.inner_dropout(self.inner(self.forward_norm(x))))
         out: Tensor = x + self.outer_dropout(self.outer(inner))
         return out
 
-    def _attend(self, qkv: Tensor, groups: Sequence[Group]) -> Tensor:
-        width = qkv.shape[1] // 3
-        chance = self.attention_dropout if self.training else 0.0
-        found = []
-        # split, not slices: its backward writes each group's gradient once
-        for part, (_, rows, length) in zip(torch.split(qkv, [g.rows * g.length for g in groups]), groups):
-            # (3, rows, heads, length, width / heads)
-            q, k, v = part.view(rows, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind()
-            mixed = scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=chance)
-            found.append(mixed.transpose(1, 2).reshape(rows * length, width))
-        return torch.cat(found)
-
     def last(self, x: Tensor, groups: Sequence[Group], last: Tensor) -> Tensor:
         """The same for the last action of every row alone, (rows, width): its past is looked up, not computed on."""
-        width = x.shape[1]
+        width, heads = x.shape[1], self.attention.heads
         normed = self.attention_norm(x)
         weight, bias = self.query_key_value.weight, self.query_key_value.bias
         kv = torch.nn.functional.linear(normed, weight[width:], bias[width:])
         query = torch.nn.functional.linear(normed[last], weight[:width], bias[:width])
         found, row = [], 0
         for start, rows, length in groups:
-            part = kv[start : start + rows * length].view(rows, length, 2, self.heads, width // self.heads)
+            part = kv[start : start + rows * length].view(rows, length, 2, heads, width // heads)
             k, v = part.permute(2, 0, 3, 1, 4).unbind()
-            q = query[row : row + rows].view(rows, self.heads, 1, width // self.heads)
+            q = query[row : row + rows].view(rows, heads, 1, width // heads)
             # slots after a row's last action are padding
             known = last[row : row + rows] - torch.arange(rows, device=x.device) * length - start
             mask = torch.arange(length, device=x.device) <= known[:, None]
@@ -87,7 +76,7 @@ class SequenceNetwork(nn.Module):
         heads: of attention; they divide hidden + user_hidden.
         max_length: longest history.
         dropout: of the embedded history and within the feed-forward parts.
-        attention_dropout: of attention weights. Costs more time on a CPU than all else about a block.
+        attention_dropout: of attention weights.
         num_users: rows of the user table, with `user_hidden`.
         user_hidden: length of a user's row; 0: no users.
         seed: of the initial values: normal with standard deviation .02, biases 0. Of three ways this was the best by

@@ -41,7 +41,7 @@ class SASRec(SequenceRecommender):
         seed: of initial values, order, swaps, negatives and dropout.
         device: "cpu", or another torch device.
         num_threads: of torch. The result is fixed for a seed and a number of threads.
-        attention_dropout: of attention weights; the public codes take `dropout`. It costs much time on a CPU.
+        attention_dropout: of attention weights. None: as `dropout`, as in the public codes.
         shared_negatives: one set of negatives for a batch, drawn from all items: a matrix product, so that hundreds
             are cheap. False: each target has its own, none of which its user has in train (any, for who has all
             items). "sampled-softmax" always shares.
@@ -103,7 +103,7 @@ class SASRec(SequenceRecommender):
         device: str = "cpu",
         num_threads: int = 1,
         *,
-        attention_dropout: float = 0.0,
+        attention_dropout: float | None = None,
         shared_negatives: bool = False,
         calibration: float = 0.75,
         coupled: bool = False,
@@ -151,6 +151,6 @@ class SASRec(SequenceRecommender):
             self.heads,
             self.max_length,
             self.dropout,
-            self.attention_dropout,
+            self._attention_dropout(),
             seed=self.seed,
         )

@@ -96,7 +96,7 @@ class SSEPT(SequenceRecommender):
         device: str = "cpu",
         num_threads: int = 1,
         *,
-        attention_dropout: float = 0.0,
+        attention_dropout: float | None = None,
         shared_negatives: bool = False,
         calibration: float = 0.75,
         coupled: bool = False,
@@ -137,7 +137,7 @@ class SSEPT(SequenceRecommender):
             self.heads,
             self.max_length,
             self.dropout,
-            self.attention_dropout,
+            self._attention_dropout(),
             num_users + 1,  # the last row: whoever is not known, the mean of the others
             self.user_hidden,
             seed=self.seed,

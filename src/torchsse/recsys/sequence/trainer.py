@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from torchsse.recsys.kernels.rng import stream
+from torchsse.recsys.sequence.attention import Attention
 from torchsse.recsys.sequence.batches import Batch, Packed
 from torchsse.recsys.sequence.draws import UnseenItems
 from torchsse.recsys.sequence.dropout import Dropout
@@ -134,22 +135,19 @@ class SequenceTrainer:
     def _masks(self, seed: int) -> Iterator[None]:
         """Dropout draws from a stream of its own inside.
 
-        Attention weights are dropped by torch, from a generator that the whole process shares; so is everything on a
-        GPU. Fits with these must not run side by side.
+        On a GPU torch drops, from a generator that the whole process shares: fits there must not run side by side.
         """
-        modules = [module for module in self.network.modules() if isinstance(module, Dropout)]
-        if self.device.type == "cpu":
-            own = torch.Generator().manual_seed(seed)
-            for module in modules:
-                module.generator = own
-        shared = self.device.type != "cpu" or any(getattr(m, "attention_dropout", 0.0) for m in self.network.modules())
-        try:
-            if not shared:
-                yield
-                return
+        if self.device.type != "cpu":
             with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
                 torch.manual_seed(seed)
                 yield
+            return
+        modules = [module for module in self.network.modules() if isinstance(module, (Attention, Dropout))]
+        own = torch.Generator().manual_seed(seed)
+        for module in modules:
+            module.generator = own
+        try:
+            yield
         finally:
             for module in modules:
                 module.generator = None
