@@ -271,10 +271,18 @@ def test_bad_settings(changes: dict[str, Any], told: str) -> None:
         settings(**changes)
 
 
+def test_bf16_is_another_arithmetic_of_the_same_training(tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        chosen = settings(p0_labels=0.01, precision=precision)
+        done = train_translation(TRAIN, tmp_path / precision, chosen, device="cpu")
+        losses[precision] = [entry["train_loss"] for entry in done["history"]]
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
+
+
 def test_bad_size_and_bad_directories(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="tiny, small, base"):
         TranslationSettings.of("huge")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"no config\.json"):
         Translator.load(tmp_path)
-    with pytest.raises(ConfigError, match="bf16 is for a GPU"):
-        train_translation(TRAIN, tmp_path / "m", settings(precision="bf16"), device="cpu")

@@ -42,7 +42,7 @@ def test_a_killed_run_goes_on(name: str, outcomes: dict[str, Any]) -> None:
     assert len(found["moments"]) == DEATHS
     for trial in found["moments"]:
         assert trial["killed"]
-        assert 1 <= trial["last"] < EPOCHS
+        assert 1 <= trial["last"] <= EPOCHS  # killed after it told the last one, on a busy machine
         # its last epoch was told before its checkpoint was written: that one may be lost, no other
         assert trial["last"] <= trial["resumed"] <= trial["last"] + 2
         assert trial["same"], trial

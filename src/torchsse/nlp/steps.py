@@ -115,11 +115,9 @@ def run_steps(
         after: called after every step with its number from 0; what it returns is recorded (a measurement).
 
     Raises:
-        ConfigError: the loss left the finite numbers; bf16 on the CPU.
+        ConfigError: the loss left the finite numbers.
     """
     device = next(model.parameters()).device
-    if stepping.precision == "bf16" and device.type == "cpu":
-        raise ConfigError("precision bf16 is for a GPU: on the CPU it is many times slower than fp32")
     optimizer = _adamw(model, stepping)
     begun, history = 0, []
     found = None if state is None else state.load(model, optimizer)

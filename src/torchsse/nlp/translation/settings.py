@@ -54,7 +54,7 @@ class TranslationSettings:
         patience: with dev data, snapshots without a better dev loss before training stops; None: never.
         max_length: longer sentences (in pieces, on either side) are left out of training.
         max_ratio: pairs of which one side is so many times longer than the other are left out (by pieces, 8 or more).
-        precision: "bf16" computes in bfloat16 where that is safe; for GPUs.
+        precision: "bf16" computes in bfloat16 where that is safe; for GPUs, and CPUs that have instructions for it.
         seed: of weights, order, dropout and swaps.
     """
 

@@ -72,8 +72,6 @@ def train_translation(
         DataError: no pair is left after the filters.
     """
     folder, where = Path(out), pick_device(device)
-    if settings.precision == "bf16" and where.type == "cpu":
-        raise ConfigError("precision bf16 is for a GPU: on the CPU it is many times slower than fp32")
     if graph is not None:
         _check_graph(graph, settings)
     if peer is not None:
