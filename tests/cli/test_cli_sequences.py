@@ -103,6 +103,29 @@ def test_evaluate_names_both_protocols(files: Path, fitted: dict[str, Path], tmp
     assert timed["full"] == found["full"]
 
 
+def test_a_global_split_in_time(files: Path, fitted: dict[str, Path], tmp_path: Path) -> None:
+    """The latest tenth of all actions is the test part, and `evaluate` finds that out."""
+    out = tmp_path / "model"
+    done = run("fit", "sasrec", files / "timed.csv", "--validation", "time", *SMALL, "--epochs", 2, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert "train: 192 actions, validation: 24, left out for evaluate: 24" in done.stderr
+    found = json.loads(run("evaluate", out, files / "timed.csv", "--protocol", "both", "--json").stdout)
+    assert found["targets"] == "the latest tenth of all actions; the tenth before is in the history"
+    assert found["full"]["n_users"] == found["sampled"]["n_users"] == 3
+    asked = run("evaluate", out, files / "timed.csv", "--protocol", "both", "--split", "time", "--json")
+    assert json.loads(asked.stdout) == found
+    assert run("recommend", out, "--user", 129, "--actions", files / "timed.csv", "-k", 1).exit_code == 0
+    for command, message in (
+        (["fit", "sasrec", files / "actions.txt", "--validation", "time", "--out", tmp_path / "x"], "with timestamps"),
+        (["evaluate", out, files / "actions.txt", "--split", "time"], "with timestamps"),
+        (["evaluate", fitted["sasrec"], files / "timed.csv", "--split", "time"], "less the latest fifth of all"),
+        (["evaluate", out, files / "timed.csv", "--split", "last"], "less each user's last two actions is not"),
+    ):
+        wrong = run(*command)
+        assert (wrong.exit_code, wrong.stderr.count("\n")) == (1, 1), wrong.stderr
+        assert message in wrong.stderr
+
+
 def test_candidates_are_kept(files: Path, fitted: dict[str, Path], tmp_path: Path) -> None:
     command = [
         "evaluate",

@@ -26,8 +26,23 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "actions.txt").write_text("".join(f"{u} {i}\n" for u, i in rows))
     (folder / "head.txt").write_text("".join(f"{u} {i}\n" for n, (u, i) in enumerate(rows) if n % 8 < 6))
     (folder / "tail.txt").write_text("".join(f"{u} {i}\n" for n, (u, i) in enumerate(rows) if n % 8 >= 6))
+    timed = "".join(f"{u},{i},{t}\n" for t, (u, i) in enumerate(rows))
+    (folder / "timed.csv").write_text("user,item,timestamp\n" + timed)
     (folder / "edges.csv").write_text("a,b\n" + "".join(f"{i},{i + 1}\n" for i in range(500, 519)))
     return folder
+
+
+def test_compare_over_a_global_split_in_time(files: Path, tmp_path: Path) -> None:
+    command = ["compare", files / "timed.csv", "--model", "sasrec", "--arms", "none", *TINY, *SHORT]
+    done = run(*command, "--split", "time", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    assert "240 actions; test: the latest 24, validation: the 24 before" in done.stderr
+    config = json.loads((tmp_path / "out" / "results.json").read_text())["provenance"]["config"]
+    assert config["reading"] == {"split": "time"}
+    other = run(*command, "--out", tmp_path / "out")
+    assert (other.exit_code, "another" in other.stderr) == (1, True), other.stderr
+    wrong = run("compare", files / "actions.txt", "--model", "sasrec", "--split", "time", "--out", tmp_path / "x")
+    assert (wrong.exit_code, "with timestamps" in wrong.stderr) == (1, True), wrong.stderr
 
 
 def test_compare(files: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from compare_case import Quiet, timeless
 from sequence_case import SETTINGS, case
 
 from torchsse.data import Sequences
-from torchsse.data.sequence_split import leave_last_out
+from torchsse.data.sequence_split import leave_last_out, split_by_time
 from torchsse.errors import ConfigError
 from torchsse.experiments.compare import compare
 from torchsse.experiments.fit_files import FITS
@@ -139,9 +139,43 @@ def test_users_who_come_back_to_an_item_are_counted(tmp_path: Path) -> None:
     assert np.isnan(stored[:, 0]).sum() == 7
     assert any(remark.startswith("7 of 80 users are left out among all items") for remark in remarks(document))
     assert "among all items (without 7 users who had it before)" in markdown_page(document, [])
-    with pytest.raises(ConfigError, match=r"whose last item is new to them, got 1 of 80"):
+    with pytest.raises(ConfigError, match=r"with an item that is new to them, got 1 of 80"):
         compare(coming_back(79), arms, few, tmp_path / "none", jobs=1, observer=Quiet())
     assert not (tmp_path / "none").exists()
+
+
+def timed(num_users: int = 60) -> Sequences:
+    """Users who begin at different times, some in the last tenth; a few come back to what they had."""
+    g = np.random.default_rng(3)
+    whole = sequence_case.histories(num_users=num_users)
+    starts = np.sort(g.integers(0, 100, num_users))
+    users = np.repeat(np.arange(num_users), np.diff(whole.offsets))
+    times = starts[users] + np.arange(len(users)) % 14
+    items = np.where(g.random(len(users)) < 0.1, whole.items[whole.offsets[users]], whole.items)
+    return Sequences.from_arrays(users, items, times)
+
+
+def test_a_global_split_in_time_has_users_with_many_targets_and_without_a_history(tmp_path: Path) -> None:
+    parts = split_by_time(timed())
+    words = (("split", "time"),)
+    data = CompareData(parts.train, parts.test, None, None, case()[0].files, reading=words, validation=parts.validation)
+    part = SequenceTask().part(data)
+    history = [{*parts.train.of(u).tolist(), *parts.validation.of(u).tolist()} for u in range(60)]
+    targets = [set(parts.test.of(u).tolist()) for u in range(60)]
+    assert part.users.tolist() == [u for u in range(60) if targets[u]]
+    assert part.repeats == sum(bool(t) and t <= h for t, h in zip(targets, history)) > 0
+    assert any(len(t) > 1 for t in targets)
+    assert any(t and not h for t, h in zip(targets, history)), "no user is new"
+    few = replace(SETTINGS, trials=1, seeds=1, epochs=2)
+    document = compare(data, case()[1][:1], few, tmp_path, jobs=1, observer=Quiet())
+    config = document["provenance"]["config"]
+    assert config["split"] == "test: the latest tenth of all actions; validation: the tenth before"
+    stored = np.load(tmp_path / "predictions" / "none-0.npy")
+    assert stored.shape == (len(part), 4)
+    gone = [targets[user] <= history[user] for user in part.users]
+    assert np.isnan(stored[:, :2]).all(1).tolist() == np.isnan(stored[:, :2]).any(1).tolist() == gone
+    new = [not history[user] for user in part.users]
+    assert (stored[new, 2:] == 0).all(), "scores that are all alike rank nothing"
 
 
 class Crash(Quiet):

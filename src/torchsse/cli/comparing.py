@@ -32,6 +32,13 @@ class CompareModel(StrEnum):
     ssept = "ssept"
 
 
+class SplitBy(StrEnum):
+    """Which ends of histories are held out."""
+
+    last = "last"
+    time = "time"
+
+
 Jobs = Annotated[int | None, typer.Option(help="Fits at a time. Default: the number of cores.", rich_help_panel=SEARCH)]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard an earlier run in --out.", rich_help_panel=SEARCH)]
 
@@ -106,6 +113,14 @@ def compare(
     ] = None,
     validate_every: Annotated[
         int | None, typer.Option(help="Epochs between two measurements. Default: 5.", rich_help_panel=f.SEQUENCES)
+    ] = None,
+    split: Annotated[
+        SplitBy | None,
+        typer.Option(
+            help="last: each user's last action is the test part, the one before validates; time: the latest tenth of "
+            "all actions, and the tenth before. Default: last.",
+            rich_help_panel=f.SEQUENCES,
+        ),
     ] = None,
     device: Annotated[
         str | None,

@@ -19,7 +19,7 @@ OF_RATINGS = ("test", "user_graph", "feedback", "biases", "factors", "hard_negat
 
 OF_SEQUENCES = (
     "hidden", "blocks", "heads", "max_length", "attention_dropout", "loss", "patience", "batch_size", "validate_every",
-    "device", "order",
+    "device", "order", "split",
 )  # fmt: skip
 """Options that have a meaning for histories only."""
 
@@ -65,10 +65,11 @@ def prepare_sequences(
     settings = SequenceSettings(**words)
     graph = given.get("item_graph")
     check_arm_names(names, graph=graph is not None)
-    order = given.get("order")
+    order, split = given.get("order"), given.get("split")
     data = load_sequence_data(
         actions,
         order=None if order is None else order.value,
+        split="last" if split is None else split.value,
         item_graph=graph,
         edge_weight=edge_weight,
         columns=columns,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,12 +17,15 @@ from torchsse.cli.progress import duration
 from torchsse.cli.shell import say
 from torchsse.report.metric import label
 
+if TYPE_CHECKING:
+    from torchsse.data.sequence_split import SplitBy
+
 __all__ = ["fit"]
 
 #: Options that are not words of an estimator.
 OTHERS = {"model", "train", "out", "validation", "feedback", "edge_weight", "overwrite"}
 OTHERS |= {"user_column", "item_column", "rating_column", "timestamp_column", "data_format", "order", "setting"}
-LAST = "last"
+ENDS: tuple[SplitBy, ...] = ("last", "time")
 """For --validation: the ends of the histories in train."""
 
 
@@ -41,9 +44,10 @@ def fit(
     validation: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE|last",
+            metavar="FILE|last|time",
             help="Ratings for early stopping. sasrec, ssept: what followed TRAIN; or the word last: of each user in "
-            "TRAIN the last action is left out, for `evaluate`, and the one before is for early stopping.",
+            "TRAIN the last action is left out, for `evaluate`, and the one before is for early stopping; or time: the "
+            "same with the latest tenth of all actions and the tenth before.",
             rich_help_panel=o.DATA,
         ),
     ] = None,
@@ -212,16 +216,17 @@ def _named(setting: str, make: type[Any]) -> dict[str, Any]:
 
 
 def _read_sequences(columns: Any, train: Path, validation: Path | None, order: Any) -> Any:
-    """Histories and what followed them; for `last` both out of one file."""
-    from torchsse.data.sequence_split import leave_last_out
+    """Histories and what followed them; for `last` and `time` both out of one file."""
+    from torchsse.data.sequence_split import divide
 
     whole = columns.sequences(train, order)
     size = f"{whole.num_users:,} users, {whole.num_items:,} items"
-    if validation != Path(LAST):
+    by = next((word for word in ENDS if validation == Path(word)), None)
+    if by is None:
         held_out = None if validation is None else columns.sequences(validation, order)
         say(f"train: {len(whole):,} actions, {size}")
         return whole, held_out
-    parts = leave_last_out(whole)
+    parts = divide(whole, by)
     say(f"{size}; train: {len(parts.train):,} actions, validation: {len(parts.validation):,}, "
         f"left out for evaluate: {len(parts.test):,}")  # fmt: skip
     return parts.train, parts.validation

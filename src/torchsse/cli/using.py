@@ -40,8 +40,9 @@ def evaluate(
     split: Annotated[
         Split | None,
         typer.Option(
-            help="last: TEST holds whole histories, and each user's last action is the target; none: all of TEST "
-            "followed train. Default: last if TEST without the last two actions of each user is what was learned.",
+            help="last: TEST holds whole histories, and each user's last action is the target; time: the same, and the "
+            "latest tenth of all actions are targets; none: all of TEST followed train. Default: last or time if TEST "
+            "without the last two actions of each user, or without the latest fifth of all, is what was learned.",
             rich_help_panel=SEQUENCES,
         ),
     ] = None,
@@ -77,7 +78,7 @@ def evaluate(
 
     A model of histories (sasrec, ssept): NDCG and hit rate of the 1, 5 and 10 items ranked first. Protocol full: among
     all items that the user has not had. Protocol sampled, the paper's: among 100 random ones of these and the target,
-    which makes numbers much larger. After `fit --validation last` TEST is the TRAIN of fit.
+    which makes numbers much larger. After `fit --validation last` or `time` TEST is the TRAIN of fit.
 
     \b
     torchsse evaluate model test.csv
@@ -159,8 +160,8 @@ def recommend(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="sasrec, ssept: what users did since train, or the TRAIN of `fit --validation last`: recommend "
-            "after that.",
+            help="sasrec, ssept: what users did since train, or the TRAIN of `fit --validation last` or `time`: "
+            "recommend after that.",
             show_default=False,
         ),
     ] = None,

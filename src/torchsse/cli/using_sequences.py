@@ -36,6 +36,7 @@ class Split(StrEnum):
     """Which actions of a file are the test part."""
 
     last = "last"
+    time = "time"
     none = "none"
 
 

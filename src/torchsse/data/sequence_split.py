@@ -6,7 +6,7 @@ validation, then test. To measure on test, a model should know train and validat
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,10 @@ import numpy.typing as npt
 from torchsse.data.sequences import Sequences
 from torchsse.errors import ConfigError, DataError
 
-__all__ = ["SequenceSplit", "leave_last_out", "split_at", "split_by_time"]
+__all__ = ["SequenceSplit", "SplitBy", "divide", "leave_last_out", "split_at", "split_by_time"]
+
+SplitBy = Literal["last", "time"]
+"""How whole histories are divided: each user's last two actions held out, or the latest fifth of all actions."""
 
 
 class SequenceSplit(NamedTuple):
@@ -49,6 +52,15 @@ def leave_last_out(sequences: Sequences, *, min_length: int = 3) -> SequenceSpli
     return SequenceSplit(
         sequences.select(~long | (left > 2)), sequences.select(long & (left == 2)), sequences.select(long & (left == 1))
     )
+
+
+def divide(sequences: Sequences, by: SplitBy) -> SequenceSplit:
+    """`leave_last_out` or `split_by_time`, with their defaults.
+
+    >>> [len(part) for part in divide(Sequences.from_arrays([1, 1, 1, 1], [5, 6, 7, 8]), "last")]
+    [2, 1, 1]
+    """
+    return split_by_time(sequences) if by == "time" else leave_last_out(sequences)
 
 
 def split_at(sequences: Sequences, counts: npt.NDArray[np.integer[Any]]) -> tuple[Sequences, Sequences]:

@@ -48,7 +48,7 @@ class RatingTask:
     def splits(self, data: CompareData, settings: CompareSettings) -> Splits:
         return random_splits(data, settings)
 
-    def split_words(self, settings: CompareSettings) -> str:
+    def split_words(self, settings: CompareSettings, data: CompareData) -> str:
         return random_words(settings)
 
     def arms(self, settings: CompareSettings, kind: str | None = None, **known: bool) -> tuple[Arm, ...]:

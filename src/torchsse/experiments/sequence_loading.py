@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from torchsse.errors import ConfigError
 from torchsse.experiments.loading import Column, Columns, load_graph
+from torchsse.experiments.sequence_task import SPLIT
 from torchsse.experiments.settings import CompareData, DataFile
 
 if TYPE_CHECKING:
+    from torchsse.data.sequence_split import SplitBy
     from torchsse.data.sequences import Order
 
 __all__ = ["SHORT", "is_sparse", "load_sequence_data"]
@@ -22,6 +24,7 @@ def load_sequence_data(
     actions: Path,
     *,
     order: Order | None = None,
+    split: SplitBy = "last",
     item_graph: Path | None = None,
     edge_weight: Column = None,
     columns: Columns | None = None,
@@ -31,31 +34,40 @@ def load_sequence_data(
     Args:
         actions: whole histories, whatever `fit sasrec` reads.
         order: see `Sequences.from_ratings`.
+        split: "last": each user's last action is for test, the one before for validation; "time": the latest tenth of
+            all actions, and the tenth before.
         item_graph: edge file over raw item ids.
         edge_weight: the column of edge weights; None = every edge counts 1.
         columns: of the file.
 
     Raises:
-        DataError: from the readers, or no user has three actions. ConfigError: an edge weight without a graph.
+        DataError: from the readers, no user has three actions, or no timestamps for "time". ConfigError: an edge weight
+            without a graph.
     """
-    from torchsse.data.sequence_split import leave_last_out
+    from torchsse.data.sequence_split import divide
 
     if edge_weight is not None and item_graph is None:
         raise ConfigError("--edge-weight names a column of --item-graph, which is not given")
     columns = columns or Columns()
     whole = columns.sequences(actions, order)
-    parts = leave_last_out(whole)
+    parts = divide(whole, split)
     files = [DataFile.of("actions", actions)]
-    notes = [
-        f"{whole.num_users:,} users, {whole.num_items:,} items, {len(whole):,} actions; test: the last one of "
-        f"{len(parts.test):,} users, validation: the one before."
-    ]
+    held = (
+        f"the last one of {len(parts.test):,} users, validation: the one before"
+        if split == "last"
+        else f"the latest {len(parts.test):,}, validation: the {len(parts.validation):,} before"
+    )
+    notes = [f"{whole.num_users:,} users, {whole.num_items:,} items, {len(whole):,} actions; test: {held}."]
     graph = None
     if item_graph is not None:
         graph, note = load_graph(item_graph, whole.item_ids, "item", edge_weight)
         files.append(DataFile.of("item_graph", item_graph))
         notes.append(note)
-    reading = columns.reading(edge_weight) + ((("order", order),) if order is not None else ())
+    reading = list(columns.reading(edge_weight))
+    if order is not None:
+        reading.append(("order", order))
+    if split != "last":
+        reading.append((SPLIT, split))
     return CompareData(
         parts.train, parts.test, None, graph, tuple(files), tuple(sorted(reading)), tuple(notes), parts.validation
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torchsse.recsys.sequence import Candidates
     from torchsse.recsys.sequence.histories import History
 
-__all__ = ["CANDIDATES", "MEASURED", "K", "SequencePart", "SequenceTask"]
+__all__ = ["CANDIDATES", "MEASURED", "SPLIT", "K", "SequencePart", "SequenceTask"]
 
 K = 10
 """Length of the lists."""
@@ -37,6 +37,9 @@ SEED = 0
 MEASURED = ("ndcg@10", "hr@10", "sampled_ndcg@10", "sampled_hr@10")
 """Columns of what a final fit leaves: among all items, then among the random ones."""
 
+SPLIT = "split"
+"""The word for it among how data were read."""
+
 CANDIDATES = "candidates"
 """The directory, within that of the results, of the random items."""
 
@@ -45,15 +48,15 @@ Values = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SequencePart:
-    """What every user did last, and the random items that it is ranked among beside all items.
+    """What every user did in the end, and the random items that the first of it is ranked among beside all items.
 
     Attributes:
         users: codes of those who have a test action, (n,), ascending.
         candidates: of the paper's protocol.
-        repeats: how many of them have their test item in their history.
+        repeats: how many of them have all their test items in their history.
 
-    A user whose test item is in the history too has no value among all items, as items of the history are not ranked;
-    one who has every item has none among random ones.
+    A user without a test item that is new has no value among all items, as items of the history are not ranked; one
+    who has every item has none among random ones.
     """
 
     users: npt.NDArray[np.int64]
@@ -70,7 +73,7 @@ class SequencePart:
         (indptr, items), _ = merge(history, test, train.user_ids, train.item_ids)
         targets = test.items[test.offsets[users]].astype(np.int64)
         drawn = draw_candidates(indptr, items, users, targets, test.user_ids, test.item_ids, NEGATIVES, SEED)
-        return cls(users, drawn, _repeats(history, users, targets))
+        return cls(users, drawn, _repeats(history, test))
 
     def __len__(self) -> int:
         return len(self.users)
@@ -104,13 +107,13 @@ class SequencePart:
         return paired_bootstrap(mine[kept], theirs[kept], statistic="mean", seed=seed)
 
 
-def _repeats(history: History, users: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> int:
-    """How many of the users have their target in their history."""
+def _repeats(history: History, test: Sequences) -> int:
+    """How many of the users with test items have all of them in their history."""
     indptr, items = history
-    wanted = np.full(len(indptr) - 1, -1, dtype=np.int64)
-    wanted[users] = targets
-    owners = np.repeat(np.arange(len(wanted)), np.diff(indptr))
-    return len(np.unique(owners[items == wanted[owners]]))
+    size = len(test.item_ids)
+    owners = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    new = ~np.isin(test.users * size + test.items, owners * size + items)
+    return int(np.count_nonzero(test.lengths)) - len(np.unique(test.users[new]))
 
 
 def _mean(column: npt.NDArray[np.float32]) -> float | None:
@@ -157,7 +160,9 @@ class SequenceTask:
     def splits(self, data: CompareData, settings: CompareSettings) -> Splits:
         return ((data.train, _validation(data)),)
 
-    def split_words(self, settings: CompareSettings) -> str:
+    def split_words(self, settings: CompareSettings, data: CompareData) -> str:
+        if dict(data.reading).get(SPLIT) == "time":
+            return "test: the latest tenth of all actions; validation: the tenth before"
         return "test: what each user did last; validation: what came before it"
 
     def arms(self, settings: CompareSettings, kind: str | None = None, **known: bool) -> tuple[Arm, ...]:
@@ -174,14 +179,14 @@ class SequenceTask:
         fresh = len(part) - part.repeats
         if fresh < 2:
             raise ConfigError(
-                f"the test part needs at least two users whose last item is new to them, got {fresh} of {len(part)}: "
+                f"the test part needs at least two users with an item that is new to them, got {fresh} of {len(part)}: "
                 "items of the history are not ranked"
             )
         if not part.repeats:
             return []
         return [
-            f"{part.repeats:,} of {len(part):,} users are left out among all items: their test item is in their "
-            "history, whose items are not ranked."
+            f"{part.repeats:,} of {len(part):,} users are left out among all items: what they did in the end is in "
+            "their history, whose items are not ranked."
         ]
 
     def part(self, data: CompareData) -> SequencePart:

@@ -11,13 +11,20 @@ import numpy as np
 from torchsse.errors import ConfigError
 
 if TYPE_CHECKING:
+    from torchsse.data.sequence_split import SplitBy
     from torchsse.data.sequences import Sequences
     from torchsse.recsys.sequence.candidates import Candidates
     from torchsse.recsys.sequence.estimator import SequenceRecommender
 
 __all__ = ["Held", "Split", "held_part", "stored_candidates"]
 
-Split = Literal["last", "none"]
+Split = Literal["last", "time", "none"]
+
+_WHAT: dict[SplitBy, str] = {
+    "last": "each user's last action; the one before is in the history",
+    "time": "the latest tenth of all actions; the tenth before is in the history",
+}
+_LEFT: dict[SplitBy, str] = {"last": "each user's last two actions", "time": "the latest fifth of all actions"}
 
 
 @dataclass(frozen=True)
@@ -40,27 +47,31 @@ def held_part(model: SequenceRecommender, actions: Sequences, split: Split | Non
 
     Args:
         model: a fitted one.
-        actions: whole histories, of which the model learned all but each user's last two; or what followed train.
-        split: "last": whole histories; "none": what followed; None: whole ones if the train part is the model's.
+        actions: whole histories, of which the model learned the train part of `divide`; or what followed train.
+        split: "last" or "time": whole histories; "none": what followed; None: whole ones if the train part of either
+            is the model's.
 
     Raises:
-        ConfigError: "last", and the train part is not the model's.
+        ConfigError: "last" or "time", and the train part is not the model's. DataError: "time", and there are no times.
     """
-    from torchsse.data.sequence_split import leave_last_out
+    from torchsse.data.sequence_split import divide
     from torchsse.errors import DataError
 
-    if split != "none":
+    tried: tuple[SplitBy, ...] = ("last", "time") if split is None else () if split == "none" else (split,)
+    for by in tried:
         try:
-            parts = leave_last_out(actions)
+            parts = divide(actions, by)
         except DataError:
-            parts = None
-        if parts is not None and _trained_on(model, parts.train):
-            return Held(parts.test, parts.validation, "each user's last action; the one before is in the history")
-        if split == "last":
-            raise ConfigError(
-                "split last: the file less each user's last two actions is not what the model was trained on; it must "
-                "be the TRAIN of `fit --validation last`, read in the same way"
-            )
+            if split == "time":
+                raise
+            continue
+        if _trained_on(model, parts.train):
+            return Held(parts.test, parts.validation, _WHAT[by])
+    if split is not None and split != "none":
+        raise ConfigError(
+            f"split {split}: the file less {_LEFT[split]} is not what the model was trained on; it must be the TRAIN "
+            f"of `fit --validation {split}`, read in the same way"
+        )
     return Held(actions, None, "all actions of the file, as what followed train")
 
 

@@ -192,7 +192,7 @@ def config_of(task: Task, settings: CompareSettings, arms: tuple[Arm, ...], data
         "task": task.name,
         "version": torchsse.__version__,
         "settings": asdict(settings),
-        "split": task.split_words(settings),
+        "split": task.split_words(settings, data),
         "arms": declarations(arms),
         "data": {file.role: file.sha256 for file in data.files},
         "reading": dict(data.reading),

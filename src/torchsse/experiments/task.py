@@ -83,7 +83,7 @@ class Task(Protocol):
     def splits(self, data: CompareData, settings: CompareSettings) -> Splits:
         """The parts for the search."""
 
-    def split_words(self, settings: CompareSettings) -> str:
+    def split_words(self, settings: CompareSettings, data: CompareData) -> str:
         """What they are, as part of what tells one run from another."""
 
     def arms(self, settings: CompareSettings, kind: str | None = None, **known: bool) -> tuple[Arm, ...]:
