@@ -1,11 +1,12 @@
 """Seconds per epoch of SASRec beside the public PyTorch port, and what else the issue asks about time.
 
 Contenders at d = 50, b = 2, histories of at most 200, batches of 128, interleaved round by round on equal steps: ours
-with one negative (without SSE, and with p0 = .1 on inputs and outputs), ours with full softmax, and the port, whose
-`model.py` and `utils.py` are imported from the folder that `--peer` names. The port's data loader runs in processes of
-its own beside the steps, as its `main.py` has it; ours makes its batches in the step. A round of each is `--steps`
-steps of 128 users; every rate is a median over rounds, every ratio a median of the ratios within a round. Beside the
-wall clock stands the processor time of the process (for the port without its loaders), which other work disturbs less.
+with one negative (without SSE; with p0 = .1 on inputs and outputs; without dropout of attention weights, which all others
+have), ours with full softmax, and the port, whose `model.py` and `utils.py` are imported from the folder that `--peer`
+names. The port's data loader runs in processes of its own beside the steps, as its `main.py` has it; ours makes its
+batches in the step. A round of each is `--steps` steps of 128 users; every rate is a median over rounds, every ratio a
+median of the ratios within a round. Beside the wall clock stands the processor time of the process (for the port
+without its loaders), which other work disturbs less.
 
 Then: the share of a step that swaps take, and the time to rank all items for all users.
 
@@ -139,6 +140,7 @@ def main() -> None:
     contenders: dict[str, Any] = {
         "ours": Ours(parts.train, given.num_threads),
         "ours_sse": Ours(parts.train, given.num_threads, **swapping),
+        "ours_without_attention_dropout": Ours(parts.train, given.num_threads, attention_dropout=0.0),
         "ours_softmax": Ours(parts.train, given.num_threads, loss="softmax"),
     }
     if given.peer:
@@ -159,6 +161,8 @@ def main() -> None:
     for name, taken in rounds.items():
         result[f"{name}_seconds_per_epoch"] = statistics.median(t[0] for t in taken) * per_epoch
         result[f"{name}_processor_seconds_per_epoch"] = statistics.median(t[1] for t in taken) * per_epoch
+    alone = zip(rounds["ours"], rounds["ours_without_attention_dropout"], strict=True)
+    result["attention_dropout_over_without"] = statistics.median(a[0] / b[0] for a, b in alone)
     if given.peer:
         pairs = list(zip(rounds["ours"], rounds["port"], strict=True))
         result["ours_over_port"] = statistics.median(a[0] / b[0] for a, b in pairs)
