@@ -163,6 +163,17 @@ def test_declared_sizes() -> None:
     assert (settings.hidden, settings.trials, settings.seeds, settings.epochs, settings.device) == (8, 3, 4, 5, "cpu")
 
 
+def test_what_it_says_of_its_budget_is_so() -> None:
+    usual = table("table4", Overrides())
+    assert "One final fit" in usual.blocks[0].remark
+    assert any("tuned alike" in line for line in usual.differs)
+    assert usual.arm_differs["sse-se"] == "Both p searched."
+    other = table("table4", Overrides(trials=1, seeds=3))
+    assert "One final fit" not in other.blocks[0].remark
+    assert any("Nothing is searched" in line for line in other.differs)
+    assert not other.arm_differs
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [("table1", ["--size", "small"]), ("figure3", ["--device", "cpu"]), ("table4", ["--size", "huge"])],
