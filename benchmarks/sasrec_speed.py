@@ -1,12 +1,12 @@
 """Seconds per epoch of SASRec beside the public PyTorch port, and what else the issue asks about time.
 
 Contenders at d = 50, b = 2, histories of at most 200, batches of 128, interleaved round by round on equal steps: ours
-with one negative (without SSE; with p0 = .1 on inputs and outputs; without dropout of attention weights, which all others
-have), ours with full softmax, and the port, whose `model.py` and `utils.py` are imported from the folder that `--peer`
-names. The port's data loader runs in processes of its own beside the steps, as its `main.py` has it; ours makes its
-batches in the step. A round of each is `--steps` steps of 128 users; every rate is a median over rounds, every ratio a
-median of the ratios within a round. Beside the wall clock stands the processor time of the process (for the port
-without its loaders), which other work disturbs less.
+with one negative (without SSE; with p0 = .1 on inputs and outputs; without dropout of attention weights, which the
+others have), ours with full softmax, and the port, whose `model.py` and `utils.py` are imported from the folder that
+`--peer` names. The port's data loader runs in processes of its own beside the steps, as its `main.py` has it; ours
+makes its batches in the step. A round of each is `--steps` steps of 128 users; every rate is a median over rounds,
+every ratio a median of the ratios within a round. Beside the wall clock stands the processor time of the process (for
+the port without its loaders), which other work disturbs less.
 
 Then: the share of a step that swaps take, and the time to rank all items for all users.
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from torchsse.cli import app
 from torchsse.cli.models import estimator_of
 from torchsse.recsys import SASRec
+from torchsse.recsys.sequence import Candidates
 
 SMALL = ["--hidden", 8, "--max-length", 12, "--epochs", 4, "--validate-every", 2, "--learning-rate", 0.02]
 FEW = ["--batch-size", 16, "--dropout", 0]
@@ -124,6 +125,86 @@ def test_a_global_split_in_time(files: Path, fitted: dict[str, Path], tmp_path: 
         wrong = run(*command)
         assert (wrong.exit_code, wrong.stderr.count("\n")) == (1, 1), wrong.stderr
         assert message in wrong.stderr
+
+
+def test_a_user_without_a_history_has_no_ranking(tmp_path: Path) -> None:
+    """Ties would rank by item id: the numbers would depend on how items are called."""
+    rows = [(user, (user + t) % 12, 10 * t + user) for user in range(9) for t in range(9)]
+    rows += [(50 + new, new, 1000 + new) for new in range(9)]
+    for name, turned in (("a", False), ("b", True)):
+        lines = [f"{u},{11 - i if turned else i},{t}" for u, i, t in rows]
+        (tmp_path / f"{name}.csv").write_text("user,item,timestamp\n" + "\n".join(lines) + "\n")
+        fitted = run(
+            "fit", "sasrec", tmp_path / f"{name}.csv", "--validation", "time", *SMALL, "--out", tmp_path / name
+        )
+        assert fitted.exit_code == 0, fitted.stderr
+        both = run("evaluate", tmp_path / name, tmp_path / f"{name}.csv", "--protocol", "both", "--json")
+        found = json.loads(both.stdout)
+        assert found["full"]["n_users"] == 9
+        assert found["full"]["hr@10"] == found["sampled"]["hr@10"] == 0
+        answer = run("recommend", tmp_path / name, "--user", 53, "--user", 1, "-k", 99)
+        assert answer.exit_code == 0
+        assert "user 53: nothing to recommend; no history" in answer.stderr
+        assert "user 1:" not in answer.stderr
+
+
+def test_recommend_reads_actions_as_fit_did(files: Path, fitted: dict[str, Path], tmp_path: Path) -> None:
+    own = ["recommend", fitted["sasrec"], "--user", 101, "-k", 2, "--json"]
+    told = run(*own, "--actions", files / "actions.txt")
+    assert "histories go on with 60 actions, what the model did not learn of the file" in told.stderr
+    assert "histories go on with 60 actions, all of the file" in run(*own, "--actions", files / "tail.txt").stderr
+    train = run(*own, "--actions", files / "head.txt")
+    assert "is what the model learned from" in train.stderr
+    assert train.stdout == run(*own).stdout
+    (tmp_path / "unknown.txt").write_text("101 9\n101 8\n")
+    assert (
+        "2 of users or items that are not in train are left out"
+        in run(*own, "--actions", tmp_path / "unknown.txt").stderr
+    )
+    lines = (files / "tail.txt").read_text().split("\n")[:-1]
+    turned = "".join(f"{item},{user}\n" for user, item in map(str.split, lines))
+    (tmp_path / "turned.csv").write_text("film,who\n" + turned)
+    asked = run(*own, "--actions", tmp_path / "turned.csv", "--user-column", "who", "--item-column", "film")
+    assert asked.stdout == run(*own, "--actions", files / "tail.txt").stdout
+    wrong = run(*own, "--order", "file")
+    assert (wrong.exit_code, "--actions, which is not given" in wrong.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "message"),
+    [
+        ("1 5\n2 6\n3 7\n", [], "at least two actions"),
+        ("1 5\n1 6\n1 7\n2 5\n2 6\n2 7\n", ["--validation", "last"], "at least two actions"),
+        ("user,item,timestamp\n1,5,3\n1,6,\n1,7,1\n", [], "1 of 3 have none"),
+        ("1 5\n1 6\n", ["--seed", str(10**20)], "below 2^63"),
+        ("1 5\n1 6\n", ["--metric", "ndcg@99999999999"], "'@' and 1 to"),
+    ],
+)
+def test_what_would_be_learned_wrong_is_refused(tmp_path: Path, content: str, more: list[str], message: str) -> None:
+    (tmp_path / "actions.csv").write_text(content)
+    done = run("fit", "sasrec", tmp_path / "actions.csv", *SMALL, *more, "--out", tmp_path / "m")
+    assert done.exit_code == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: "), done.stderr
+    assert message in last
+    assert not (tmp_path / "m").exists()
+
+
+def test_candidates_of_other_histories_are_refused(files: Path, fitted: dict[str, Path], tmp_path: Path) -> None:
+    """The same users and targets, but one history less: what was drawn for it may be in the others."""
+    kept = tmp_path / "kept"
+    command = ["evaluate", fitted["sasrec"], files / "actions.txt", "--protocol", "sampled", "--candidates", kept]
+    assert run(*command).exit_code == 0
+    found = Candidates.load(kept)
+    had = np.asarray(SASRec.load(fitted["sasrec"]).item_ids.ids)[:1]
+    Candidates(found.users, found.targets, np.repeat(had, 100)[None].repeat(30, 0), found.seed).save(tmp_path / "bad")
+    wrong = run(*command[:-1], tmp_path / "bad")
+    assert (wrong.exit_code, "drawn for other data" in wrong.stderr) == (1, True), wrong.stderr
+
+
+def test_one_folder_for_run_and_model_is_refused(files: Path, tmp_path: Path) -> None:
+    done = run("fit", "sasrec", files / "actions.txt", "--checkpoint", tmp_path / "m", "--out", tmp_path / "m")
+    assert (done.exit_code, "a folder each" in done.stderr) == (1, True), done.stderr
 
 
 def test_candidates_are_kept(files: Path, fitted: dict[str, Path], tmp_path: Path) -> None:

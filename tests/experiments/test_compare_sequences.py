@@ -175,7 +175,8 @@ def test_a_global_split_in_time_has_users_with_many_targets_and_without_a_histor
     gone = [targets[user] <= history[user] for user in part.users]
     assert np.isnan(stored[:, :2]).all(1).tolist() == np.isnan(stored[:, :2]).any(1).tolist() == gone
     new = [not history[user] for user in part.users]
-    assert (stored[new, 2:] == 0).all(), "scores that are all alike rank nothing"
+    assert (np.nan_to_num(stored[new]) == 0).all(), "nothing is known of them, so nothing is ranked"
+    assert f"the latest {len(parts.test)} actions, of {len(part)} users" in markdown_page(document, [])
 
 
 class Crash(Quiet):

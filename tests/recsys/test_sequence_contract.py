@@ -20,7 +20,6 @@ from test_recsys_contract import (  # noqa: F401
     test_recommend_names_unknown_users,
     test_save_and_load,
     test_seen_items_on_request,
-    test_smallest_data,
     test_the_seed_decides,
     test_unknown_ids_are_predicted_not_refused,
 )
@@ -104,3 +103,11 @@ def test_params(make) -> None:
     ):  # fmt: skip
         with pytest.raises(ConfigError):
             make(**wrong)
+
+
+def test_the_smallest_data_are_two_actions_of_a_user(make) -> None:
+    with pytest.raises(DataError, match="at least two actions"):
+        make(epochs=2).fit(Ratings.from_arrays([1], [1], [3], feedback="explicit"))
+    tiny = make(epochs=2).fit(Ratings.from_arrays([1, 1], [1, 2], [3, 3], feedback="explicit"))
+    assert np.isfinite(tiny.predict([1], [1])).all()
+    assert tiny.recommend([1], k=2)[0].tolist() == [[None, None]]

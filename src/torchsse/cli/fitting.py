@@ -155,6 +155,8 @@ def fit(
         raise ConfigError(f"{out} is not a directory; choose another --out")
     if out.is_dir() and any(out.iterdir()) and not overwrite:
         raise ConfigError(f"{out} is not empty; choose another --out, or --overwrite to replace the model in it")
+    if checkpoint is not None and checkpoint.resolve() == out.resolve():
+        raise ConfigError(f"--checkpoint and --out are both {out}: the run and the finished model need a folder each")
     if edge_weight is not None and user_graph is None and item_graph is None:
         raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
     kind = MODELS[model]

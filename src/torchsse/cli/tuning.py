@@ -209,8 +209,9 @@ def show(document: dict[str, Any], out: Path) -> None:
         console.print(f"- {sentence}", soft_wrap=True)
     show_written(console, document, out, ["best.json", "trials.csv", *(figure.name for figure in figures), "study.db"])
     saved = document["saved"]
+    rows = "actions" if document["model"] in ("sasrec", "ssept") else "ratings"
     console.print(
-        f"The best settings, trained on all {saved['ratings']:,} ratings for {saved['epochs']} epochs, are in "
+        f"The best settings, trained on all {saved['ratings']:,} {rows} for {saved['epochs']} epochs, are in "
         f"{out / saved['directory']}: torchsse recommend {out / saved['directory']} --user ID -k 10",
         soft_wrap=True,
     )

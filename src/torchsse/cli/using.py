@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from torchsse.cli import options as o
+from torchsse.cli.shell import say
 from torchsse.cli.tables import show_table
 from torchsse.cli.using_sequences import SEQUENCES, Protocol, Split, evaluate_sequences, observe, recommend_next
 from torchsse.report.metric import label
@@ -165,6 +166,12 @@ def recommend(
             show_default=False,
         ),
     ] = None,
+    user_column: o.UserColumn = None,
+    item_column: o.ItemColumn = None,
+    rating_column: o.RatingColumn = None,
+    timestamp_column: o.TimestampColumn = None,
+    data_format: o.DataFormat = None,
+    order: o.OrderOption = None,
     k: Annotated[int, typer.Option("-k", help="Items per user.", min=1)] = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Items the user rated in train too.")] = False,
     why: Annotated[
@@ -201,8 +208,12 @@ def recommend(
     if why and isinstance(model, SequenceRecommender):
         raise ConfigError(f"--explain: a {type(model).__name__} reads the history as a whole; it has no such ties")
     users: list[Any] = list(o.typed_ids(user or [], model.user_ids))
+    k = min(k, max(1, len(model.item_ids)))
+    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
     if actions is not None:
-        observe(model, actions)
+        observe(model, actions, columns, order)
+    elif columns.reading(None) or order is not None:
+        raise ConfigError("options of how a file is read are for --actions, which is not given")
     if history is not None:
         items, scores = recommend_next(model, history, users, k, include_seen)
         users = users or [None]
@@ -210,6 +221,9 @@ def recommend(
         items, scores = model.recommend(users, k, exclude_seen=not include_seen)
     else:
         raise ConfigError("recommend: name a user with --user ID, or a history with --history ID,ID,...")
+    for raw, row in zip(users, items):
+        if raw is not None and row[0] is None:
+            say(f"user {raw}: nothing to recommend; no history, or no item left")
     found = [
         {
             **({} if raw is None else {"user": _plain(raw)}),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from torchsse.cli import options as o
+from torchsse.cli.shell import say
 from torchsse.cli.tables import show_table
 from torchsse.report.metric import label
 
@@ -78,16 +79,21 @@ def evaluate_sequences(
         _show(held, found)
 
 
-def observe(model: Any, actions: Path) -> None:
-    """Lengthen the histories of a model by a file."""
-    from torchsse.experiments.loading import Columns
-    from torchsse.experiments.sequences import held_part
+def observe(model: Any, actions: Path, columns: Columns, order: o.Order | None) -> None:
+    """Lengthen the histories of a model by a file, and say by what of it."""
+    from torchsse.experiments.sequences import held_part, is_train
 
     _check(model, "actions")
-    held = held_part(model, Columns().sequences(actions))
-    for part in (held.history, held.test):
-        if part is not None:
-            model.observe(part)
+    read = columns.sequences(actions, None if order is None else order.value)
+    if is_train(model, read):
+        say(f"{actions} is what the model learned from: nothing follows it")
+        return
+    held = held_part(model, read)
+    parts = [part for part in (held.history, held.test) if part is not None]
+    unknown = sum(model.observe(part) for part in parts)
+    left = f"; {unknown:,} of users or items that are not in train are left out" if unknown else ""
+    what = "all of the file" if held.history is None else "what the model did not learn of the file"
+    say(f"histories go on with {sum(map(len, parts)):,} actions, {what}{left}")
 
 
 def recommend_next(model: Any, history: str, users: list[Any], k: int, include_seen: bool) -> Any:
@@ -124,8 +130,14 @@ def _show(held: Held, found: dict[str, Any]) -> None:
         typer.echo(f"{name}: {result['protocol']}")
         rows = [[str(k), *(f"{result['means'][f'{metric}@{k}']:.4f}" for metric in SHOWN)] for k in CUTS]
         show_table(["k", *map(label, SHOWN)], rows)
+    counts = {name: result["n_users"] for name, result in found.items()}
+    users = (
+        f"{next(iter(counts.values())):,} users"
+        if len(set(counts.values())) == 1
+        else " and ".join(f"{count:,} users ({name})" for name, count in counts.items())
+    )
+    typer.echo(f"{users}; targets: {held.what}")
     result = next(iter(found.values()))
-    typer.echo(f"{result['n_users']:,} users; targets: {held.what}")
     if result.get("n_seen"):
         typer.echo(f"{result['n_seen']:,} more targets are in the history too and left out")
     if result.get("n_cold"):

@@ -95,5 +95,8 @@ def split_by_time(sequences: Sequences, validation: float = 0.1, test: float = 0
     first, second = (ordered[min(len(times) - 1, round(len(times) * s))] for s in (1 - validation - test, 1 - test))
     parts = times < first, (times >= first) & (times < second), times >= second
     if not all(part.any() for part in parts):
-        raise DataError("split_by_time: too many equal times: a part would be empty")
+        raise DataError(
+            f"split_by_time: {len(times):,} actions at {len(np.unique(times)):,} different times are too few: a part "
+            "would be empty"
+        )
     return SequenceSplit(*(sequences.select(part) for part in parts))

@@ -126,7 +126,7 @@ class Sequences:
         Args:
             ratings: the rows.
             order: ``"timestamp"`` (ties by the order of the rows), ``"file"``: rows are in the order of time already;
-                None: by timestamp if every row has one, else by rows.
+                None: by timestamp if there are any, else by rows.
 
         Raises:
             DataError: by timestamp, and one is missing. ConfigError: another word.
@@ -134,10 +134,13 @@ class Sequences:
         if order not in (None, "timestamp", "file"):
             raise ConfigError(f"order: expected 'timestamp', 'file' or None, got {order!r}")
         times = ratings.timestamps
-        complete = times is not None and not np.isnan(times).any()
-        if order == "timestamp" and not complete:
-            raise DataError("order: expected a timestamp in every row, and one is missing; order='file' takes rows")
-        if order == "file" or not complete or times is None:
+        missing = len(ratings) if times is None else int(np.isnan(times).sum())
+        if missing and order != "file" and (order == "timestamp" or missing < len(ratings)):
+            raise DataError(
+                f"order: expected a timestamp in every row, {missing:,} of {len(ratings):,} have none; order='file' "
+                "takes rows as they stand"
+            )
+        if order == "file" or missing or times is None:
             rows, times = np.argsort(ratings.users, kind="stable"), None
         else:
             rows = np.lexsort((times, ratings.users))

@@ -53,6 +53,7 @@ class SequencePart:
     Attributes:
         users: codes of those who have a test action, (n,), ascending.
         candidates: of the paper's protocol.
+        actions: how many there are.
         repeats: how many of them have all their test items in their history.
 
     A user without a test item that is new has no value among all items, as items of the history are not ranked; one
@@ -61,6 +62,7 @@ class SequencePart:
 
     users: npt.NDArray[np.int64]
     candidates: Candidates
+    actions: int
     repeats: int = 0
 
     @classmethod
@@ -73,7 +75,7 @@ class SequencePart:
         (indptr, items), _ = merge(history, test, train.user_ids, train.item_ids)
         targets = test.items[test.offsets[users]].astype(np.int64)
         drawn = draw_candidates(indptr, items, users, targets, test.user_ids, test.item_ids, NEGATIVES, SEED)
-        return cls(users, drawn, _repeats(history, test))
+        return cls(users, drawn, len(test), _repeats(history, test))
 
     def __len__(self) -> int:
         return len(self.users)
@@ -90,6 +92,7 @@ class SequencePart:
         """Who is measured how, and where each final fit stopped."""
         return {
             "n_users": len(self),
+            "n_actions": self.actions,
             "n_repeats": self.repeats,
             "n_negatives": int(self.candidates.negatives.shape[1]),
             "best_epochs": [final["epochs"] for final in finals],

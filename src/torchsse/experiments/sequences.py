@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torchsse.recsys.sequence.candidates import Candidates
     from torchsse.recsys.sequence.estimator import SequenceRecommender
 
-__all__ = ["Held", "Split", "held_part", "stored_candidates"]
+__all__ = ["Held", "Split", "held_part", "is_train", "stored_candidates"]
 
 Split = Literal["last", "time", "none"]
 
@@ -65,7 +65,7 @@ def held_part(model: SequenceRecommender, actions: Sequences, split: Split | Non
             if split == "time":
                 raise
             continue
-        if _trained_on(model, parts.train):
+        if is_train(model, parts.train):
             return Held(parts.test, parts.validation, _WHAT[by])
     if split is not None and split != "none":
         raise ConfigError(
@@ -96,10 +96,30 @@ def stored_candidates(
     same = np.array_equal(found.users, expected.users) and np.array_equal(found.targets, expected.targets)
     if not same or found.negatives.shape[1] != negatives or found.seed != seed:
         raise ConfigError(f"{directory} holds {found!r} of another test part, number or seed; name another directory")
+    if _had(model, held, found):
+        raise ConfigError(
+            f"{directory} holds random items that these users have in their histories or test part: they were drawn "
+            "for other data; name another directory"
+        )
     return found
 
 
-def _trained_on(model: Any, train: Sequences) -> bool:
+def _had(model: SequenceRecommender, held: Held, candidates: Candidates) -> bool:
+    """Whether any user has one of its random items."""
+    from torchsse.recsys.sequence.histories import merge
+
+    seen = (model._indptr, model._indices)
+    for part in (held.history, held.test):
+        if part is not None:
+            seen, _ = merge(seen, part, model.user_ids, model.item_ids)
+    size = len(model.item_ids)
+    have = np.repeat(np.arange(len(seen[0]) - 1), np.diff(seen[0])) * size + seen[1]
+    items = model.item_ids.encode(candidates.negatives.reshape(-1)).reshape(candidates.negatives.shape)
+    asked = model.user_ids.encode(candidates.users)[:, None] * size + items
+    return bool(np.isin(asked[items >= 0], have).any())
+
+
+def is_train(model: Any, train: Sequences) -> bool:
     """Whether the histories of the model are just these."""
     return (
         np.array_equal(model.user_ids.ids, train.user_ids.ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,8 +74,10 @@ class CompareSettings:
         for name in ("validation_fraction", "test_fraction"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ConfigError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if self.seed >= 1 << 32:
+            raise ConfigError(f"seed must be below 2^32, got {self.seed}")
         if self.learning_rate_decay is None:
             object.__setattr__(self, "learning_rate_decay", 0.97 if self.biases else 0.98)
         elif not 0 < self.learning_rate_decay <= 1:

@@ -83,9 +83,13 @@ def _measured_on(record: Record) -> str:
     if "n_negatives" in record:
         repeats = record.get("n_repeats", 0)
         known = f" (without {repeats:,} users who had it before)" if repeats else ""
+        actions = record.get("n_actions", record["n_users"])
+        if actions > record["n_users"]:
+            what, one = f"the latest {actions:,} actions, of {record['n_users']:,} users", "each user's first "
+        else:
+            what, one = f"the last action of {record['n_users']:,} users", ""
         return (
-            f"the last action of {record['n_users']:,} users, among all items{known} and (sampled) among "
-            f"{record['n_negatives']} random ones, drawn once"
+            f"{what}, among all items{known} and {one}(sampled) among {record['n_negatives']} random ones, drawn once"
         )
     if "n_positives" in record:
         return f"{record['n_positives']:,} test positives of {record['n_test']:,} users{pairs}, ranked among all items"

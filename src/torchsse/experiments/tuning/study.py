@@ -210,7 +210,7 @@ class Study:
         )
 
     def _sampler(self, number: int) -> Any:
-        samplers, seed = self._optuna.samplers, self._seed * _STRIDE + number
+        samplers, seed = self._optuna.samplers, (self._seed * _STRIDE + number) % (1 << 32)
         if number >= STARTUP:
             return samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True, constant_liar=self._parallel)
         chosen = dict(self._space.defaults) if number == 0 else _sobol(self._space.searched, number, self._seed)

@@ -18,6 +18,8 @@ from torchsse.recsys.sequence.draws import UnseenItems
 
 __all__ = ["Candidates", "draw_candidates", "measure_candidates"]
 
+_MOST = 100_000
+
 Ints = npt.NDArray[np.int64]
 _KIND = "candidates"
 
@@ -93,6 +95,10 @@ def draw_candidates(
     """
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
         raise ConfigError(f"negatives: expected an integer of at least 1, got {count!r}")
+    if count > _MOST:
+        raise ConfigError(f"negatives: expected at most {_MOST:,} for each user, got {count:,}")
+    if not 0 <= seed < 1 << 63:
+        raise ConfigError(f"seed: expected an integer from 0 to below 2^63, got {seed!r}")
     draws = UnseenItems(indptr, items, len(item_ids), torch.device("cpu"))
     some = draws.some()[users]
     users, targets = users[some], targets[some]

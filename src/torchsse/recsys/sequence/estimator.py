@@ -31,6 +31,7 @@ from torchsse.transition import Law
 __all__ = ["SequenceRecommender"]
 
 _SAMPLED = "sampled_"
+_LONGEST = 10_000
 
 
 class SequenceRecommender(Recommender):
@@ -73,6 +74,8 @@ class SequenceRecommender(Recommender):
         ):  # fmt: skip
             check_integer(name, getattr(self, name), 1)
         check_integer("seed", self.seed, 0)
+        if self.seed >= 1 << 63:
+            raise ConfigError(f"seed: expected an integer below 2^63, got {self.seed}")
         if self.patience is not None:
             check_integer("patience", self.patience, 1)
         check_number("learning_rate", self.learning_rate, 0.0, open_low=True)
@@ -85,14 +88,16 @@ class SequenceRecommender(Recommender):
         check_choice("loss", self.loss, LOSSES)
         name, _, k = str(self.metric).removeprefix(_SAMPLED).partition("@")
         known = ("ndcg", "hr") if str(self.metric).startswith(_SAMPLED) else RANKING_METRICS
-        if name not in known or not k.isascii() or not k.isdigit() or int(k) < 1:
-            raise ConfigError(f"metric: expected {', '.join(known)}, '@' and a number, got {self.metric!r}")
+        if name not in known or not k.isascii() or not k.isdigit() or not 1 <= int(k) <= _LONGEST:
+            raise ConfigError(f"metric: expected {', '.join(known)}, '@' and 1 to {_LONGEST}, got {self.metric!r}")
         check_graph_words("item", self.item_graph, self.rho_item)
         width = self.hidden + int(getattr(self, "user_hidden", 0))
         if width % self.heads:
             raise ConfigError(f"heads: expected a divisor of the width {width}, got {self.heads}")
         if self.coupled and self.p0_output != 0.0:
-            raise ConfigError("coupled moves targets by the coins of the inputs: expected p0_output = 0 with it")
+            raise ConfigError(
+                f"coupled moves targets by the coins of inputs: expected p0_output = 0 with it, got {self.p0_output}"
+            )
 
     # fitting ----------------------------------------------------------------------------------------------------
 
@@ -111,6 +116,11 @@ class SequenceRecommender(Recommender):
         sequences = as_sequences(train)
         if not len(sequences):
             raise DataError("train: expected at least one action, got none")
+        if sequences.lengths.max() < 2:
+            raise DataError(
+                f"train: expected a user with at least two actions, of which one follows the other, got "
+                f"{len(sequences):,} users with one each"
+            )
         held_out = None if validation is None else as_sequences(validation)
         # what was seen is the history, in the order of time
         self._remember(sequences.to_ratings(), sequences.users, sequences.items.astype(np.int64))
@@ -207,8 +217,12 @@ class SequenceRecommender(Recommender):
         return out
 
     def _score_users(self, users: Codes) -> Floats:
-        vectors = torch.from_numpy(self._encode(users)[:, : self.hidden])
+        return self._scores(users, torch.from_numpy(self._encode(users)[:, : self.hidden]))
+
+    def _scores(self, users: Codes, vectors: torch.Tensor) -> Floats:
+        """Of all items; -inf for a user without a history, of whom nothing is known: no ranking is better than any."""
         found: Floats = (vectors @ torch.from_numpy(self._item_rows()).T).numpy()
+        found[self._indptr[users + 1] == self._indptr[users]] = -np.inf
         return found
 
     def recommend_next(
@@ -250,8 +264,7 @@ class SequenceRecommender(Recommender):
     def _scorer(self, test: RankingTest) -> Callable[[Codes], Floats]:
         users = np.unique(test._model_users[test._model_users >= 0])
         vectors = torch.from_numpy(self._encode(users)[:, : self.hidden])
-        rows = torch.from_numpy(self._item_rows()).T
-        return lambda codes: (vectors[torch.from_numpy(np.searchsorted(users, codes))] @ rows).numpy()
+        return lambda codes: self._scores(codes, vectors[torch.from_numpy(np.searchsorted(users, codes))])
 
     def evaluate(
         self, test: Any, ks: Sequence[int] = (1, 5, 10), exclude_seen: bool = True, history: Any = None
