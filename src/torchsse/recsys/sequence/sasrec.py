@@ -66,7 +66,7 @@ class SASRec(SequenceRecommender):
         user_ids, item_ids: `torchsse.data.IdMap`.
 
     Prediction: scores, of no scale but their order, from the history in train and what `observe` added. An unknown
-    user or item scores 0.
+    user or item scores 0; a known user without a history has no ranking: `recommend` fills the row with None.
 
     With `torch.distributed` initialised each process calls `fit` on the same data; see `SequenceTrainer`.
 
@@ -137,7 +137,7 @@ class SASRec(SequenceRecommender):
             self.
 
         Raises:
-            DataError: no actions, or no order. ConfigError: settings or graphs that do not fit.
+            DataError: no actions, none that follows another, or no order. ConfigError: settings or graphs that do not fit.
             DivergedError (a ConfigError): the learning rate was too large.
         """
         self._fit(train, validation, callback)
