@@ -137,7 +137,8 @@ class SASRec(SequenceRecommender):
             self.
 
         Raises:
-            DataError: no actions, none that follows another, or no order. ConfigError: settings or graphs that do not fit.
+            DataError: no actions, none that follows another, or no order. ConfigError: settings or graphs that do not
+                fit.
             DivergedError (a ConfigError): the learning rate was too large.
         """
         self._fit(train, validation, callback)
