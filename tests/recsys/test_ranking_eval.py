@@ -17,7 +17,7 @@ from torchsse.data import Ratings
 from torchsse.errors import ConfigError, DataError, NotFittedError
 from torchsse.metrics import ranking_metrics
 from torchsse.recsys import MatrixFactorization
-from torchsse.recsys.ranking import RankingTest, _stored, evaluate_ranking, factor_scores, one_thread, rank_all
+from torchsse.recsys.ranking import RankingTest, evaluate_ranking, factor_scores, one_thread, rank_all, stored_pairs
 from torchsse.recsys.topk import mask_seen, top_k
 
 # few different values, so that most rows have ties at the edge
@@ -283,7 +283,7 @@ def test_stored_pairs(pairs: set[tuple[int, int]], asked: list[tuple[int, int]])
     indptr = np.cumsum([0, *(sum(u == row for u, _ in ordered) for row in range(5))])
     held = indptr.astype(np.int64), np.array([i for _, i in ordered], dtype=np.int32)
     users, items = (np.array([pair[side] for pair in asked], dtype=np.int64) for side in (0, 1))
-    assert _stored(held, users, items, 7).tolist() == [pair in pairs for pair in asked]
+    assert stored_pairs(held, users, items, 7).tolist() == [pair in pairs for pair in asked]
 
 
 def test_evaluation_refuses(model: MatrixFactorization, ratings: Ratings) -> None:

@@ -65,12 +65,7 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Peak; decays to 0.", rich_help_panel=TRAINING)] = 3e-5,
     weight_decay: Annotated[float, typer.Option(help="Of matrices.", rich_help_panel=TRAINING)] = 0.01,
     warmup: Annotated[float, typer.Option(help="Part of the steps.", rich_help_panel=TRAINING)] = 0.06,
-    precision: Annotated[
-        str,
-        typer.Option(
-            help="fp32 or bf16: faster on a GPU, and on a CPU with instructions for it.", rich_help_panel=TRAINING
-        ),
-    ] = "fp32",
+    precision: language.Precision = "fp32",
     random_init: Annotated[
         bool,
         typer.Option("--random-init", help="A control: only the shape of the checkpoint.", rich_help_panel=TRAINING),

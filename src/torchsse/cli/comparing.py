@@ -32,13 +32,6 @@ class CompareModel(StrEnum):
     ssept = "ssept"
 
 
-class SplitBy(StrEnum):
-    """Which ends of histories are held out."""
-
-    last = "last"
-    time = "time"
-
-
 Jobs = Annotated[int | None, typer.Option(help="Fits at a time. Default: the number of cores.", rich_help_panel=SEARCH)]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard an earlier run in --out.", rich_help_panel=SEARCH)]
 
@@ -115,7 +108,7 @@ def compare(
         int | None, typer.Option(help="Epochs between two measurements. Default: 5.", rich_help_panel=f.SEQUENCES)
     ] = None,
     split: Annotated[
-        SplitBy | None,
+        o.SplitBy | None,
         typer.Option(
             help="last: each user's last action is the test part, the one before validates; time: the latest tenth of "
             "all actions, and the tenth before. Default: last.",

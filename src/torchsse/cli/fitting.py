@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,16 +17,11 @@ from torchsse.cli.progress import duration
 from torchsse.cli.shell import say
 from torchsse.report.metric import label
 
-if TYPE_CHECKING:
-    from torchsse.data.sequence_split import SplitBy
-
 __all__ = ["fit"]
 
 #: Options that are not words of an estimator.
 OTHERS = {"model", "train", "out", "validation", "feedback", "edge_weight", "overwrite"}
 OTHERS |= {"user_column", "item_column", "rating_column", "timestamp_column", "data_format", "order", "setting"}
-ENDS: tuple[SplitBy, ...] = ("last", "time")
-"""For --validation: the ends of the histories in train."""
 
 
 def fit(
@@ -223,12 +218,12 @@ def _read_sequences(columns: Any, train: Path, validation: Path | None, order: A
 
     whole = columns.sequences(train, order)
     size = f"{whole.num_users:,} users, {whole.num_items:,} items"
-    by = next((word for word in ENDS if validation == Path(word)), None)
+    by = next((by for by in o.SplitBy if validation == Path(by.value)), None)
     if by is None:
         held_out = None if validation is None else columns.sequences(validation, order)
         say(f"train: {len(whole):,} actions, {size}")
         return whole, held_out
-    parts = divide(whole, by)
+    parts = divide(whole, by.value)
     say(f"{size}; train: {len(parts.train):,} actions, validation: {len(parts.validation):,}, "
         f"left out for evaluate: {len(parts.test):,}")  # fmt: skip
     return parts.train, parts.validation

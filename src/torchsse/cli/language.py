@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["DATA", "RESUME", "SSE", "TRAINING", "Device", "NumThreads", "origin", "set_threads"]
+__all__ = ["DATA", "RESUME", "SSE", "TRAINING", "Device", "NumThreads", "Precision", "origin", "set_threads"]
 
 RESUME = "the same command goes on from the last saved state"
 DATA, SSE, TRAINING = "Data", "Stochastic Shared Embeddings", "Training"
@@ -15,6 +15,12 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.", rich_help_
 NumThreads = Annotated[
     int | None,
     typer.Option("--num-threads", help="Of the CPU. Default: torch's.", min=1, rich_help_panel=TRAINING),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="fp32 or bf16: faster on a GPU, and on a CPU with instructions for it.", rich_help_panel=TRAINING
+    ),
 ]
 
 

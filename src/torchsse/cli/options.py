@@ -46,6 +46,13 @@ class Order(StrEnum):
     file = "file"
 
 
+class SplitBy(StrEnum):
+    """Which ends of histories are held out: see `torchsse.data.sequence_split.divide`."""
+
+    last = "last"
+    time = "time"
+
+
 class Feedback(StrEnum):
     """Kinds of feedback."""
 

@@ -64,12 +64,7 @@ def pretrain(
     weight_decay: Annotated[float, typer.Option(help="Of matrices.", rich_help_panel=TRAINING)] = 0.01,
     warmup: Annotated[float, typer.Option(help="Part of the steps.", rich_help_panel=TRAINING)] = 0.06,
     mask_rate: Annotated[float, typer.Option(help="Part of the positions to tell.", rich_help_panel=TRAINING)] = 0.15,
-    precision: Annotated[
-        str,
-        typer.Option(
-            help="fp32 or bf16: faster on a GPU, and on a CPU with instructions for it.", rich_help_panel=TRAINING
-        ),
-    ] = "fp32",
+    precision: language.Precision = "fp32",
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory, more time.", rich_help_panel=TRAINING)
     ] = False,

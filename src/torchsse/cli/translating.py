@@ -127,12 +127,7 @@ def train(
     patience: Annotated[
         int | None, typer.Option(help="Snapshots without a better dev loss until it stops.", rich_help_panel=TRAINING)
     ] = None,
-    precision: Annotated[
-        str,
-        typer.Option(
-            help="fp32 or bf16: faster on a GPU, and on a CPU with instructions for it.", rich_help_panel=TRAINING
-        ),
-    ] = "fp32",
+    precision: language.Precision = "fp32",
     device: language.Device = "auto",
     num_threads: language.NumThreads = None,
     seed: Annotated[int, typer.Option(rich_help_panel=TRAINING)] = 0,

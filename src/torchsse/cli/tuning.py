@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from torchsse.cli import models
 from torchsse.cli import options as o
 from torchsse.cli.progress import progress
 from torchsse.cli.searching import RESUME, cores, show_written, try_figures
@@ -209,7 +210,7 @@ def show(document: dict[str, Any], out: Path) -> None:
         console.print(f"- {sentence}", soft_wrap=True)
     show_written(console, document, out, ["best.json", "trials.csv", *(figure.name for figure in figures), "study.db"])
     saved = document["saved"]
-    rows = "actions" if document["model"] in ("sasrec", "ssept") else "ratings"
+    rows = "actions" if models.MODELS[models.ModelName(document["model"])].ordered else "ratings"
     console.print(
         f"The best settings, trained on all {saved['ratings']:,} {rows} for {saved['epochs']} epochs, are in "
         f"{out / saved['directory']}: torchsse recommend {out / saved['directory']} --user ID -k 10",

@@ -11,10 +11,10 @@ from torchsse.experiments.sequence_task import SPLIT
 from torchsse.experiments.settings import CompareData, DataFile
 
 if TYPE_CHECKING:
-    from torchsse.data.sequence_split import SplitBy
-    from torchsse.data.sequences import Order
+    from torchsse.data.sequence_split import SequenceSplit, SplitBy
+    from torchsse.data.sequences import Order, Sequences
 
-__all__ = ["SHORT", "is_sparse", "load_sequence_data"]
+__all__ = ["SHORT", "held_out_words", "is_sparse", "load_sequence_data"]
 
 SHORT = 20
 """Histories shorter than that on average want far more dropout."""
@@ -52,12 +52,7 @@ def load_sequence_data(
     whole = columns.sequences(actions, order)
     parts = divide(whole, split)
     files = [DataFile.of("actions", actions)]
-    held = (
-        f"the last one of {len(parts.test):,} users, validation: the one before"
-        if split == "last"
-        else f"the latest {len(parts.test):,}, validation: the {len(parts.validation):,} before"
-    )
-    notes = [f"{whole.num_users:,} users, {whole.num_items:,} items, {len(whole):,} actions; test: {held}."]
+    notes = [held_out_words(whole, parts, split)]
     graph = None
     if item_graph is not None:
         graph, note = load_graph(item_graph, whole.item_ids, "item", edge_weight)
@@ -71,6 +66,16 @@ def load_sequence_data(
     return CompareData(
         parts.train, parts.test, None, graph, tuple(files), tuple(sorted(reading)), tuple(notes), parts.validation
     )
+
+
+def held_out_words(whole: Sequences, parts: SequenceSplit, split: SplitBy) -> str:
+    """What there is, and what of it is held out."""
+    held = (
+        f"the last one of {len(parts.test):,} users, validation: the one before"
+        if split == "last"
+        else f"the latest {len(parts.test):,}, validation: the {len(parts.validation):,} before"
+    )
+    return f"{whole.num_users:,} users, {whole.num_items:,} items, {len(whole):,} actions; test: {held}."
 
 
 def is_sparse(data: CompareData) -> bool:

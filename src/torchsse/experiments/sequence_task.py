@@ -112,10 +112,9 @@ class SequencePart:
 
 def _repeats(history: History, test: Sequences) -> int:
     """How many of the users with test items have all of them in their history."""
-    indptr, items = history
-    size = len(test.item_ids)
-    owners = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    new = ~np.isin(test.users * size + test.items, owners * size + items)
+    from torchsse.recsys.ranking import stored_pairs
+
+    new = ~stored_pairs(history, test.users, test.items.astype(np.int64), len(test.item_ids))
     return int(np.count_nonzero(test.lengths)) - len(np.unique(test.users[new]))
 
 

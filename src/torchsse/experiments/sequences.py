@@ -106,17 +106,16 @@ def stored_candidates(
 
 def _had(model: SequenceRecommender, held: Held, candidates: Candidates) -> bool:
     """Whether any user has one of its random items."""
+    from torchsse.recsys.ranking import stored_pairs
     from torchsse.recsys.sequence.histories import merge
 
     seen = (model._indptr, model._indices)
     for part in (held.history, held.test):
         if part is not None:
             seen, _ = merge(seen, part, model.user_ids, model.item_ids)
-    size = len(model.item_ids)
-    have = np.repeat(np.arange(len(seen[0]) - 1), np.diff(seen[0])) * size + seen[1]
-    items = model.item_ids.encode(candidates.negatives.reshape(-1)).reshape(candidates.negatives.shape)
-    asked = model.user_ids.encode(candidates.users)[:, None] * size + items
-    return bool(np.isin(asked[items >= 0], have).any())
+    users = np.repeat(model.user_ids.encode(candidates.users), candidates.negatives.shape[1])
+    items = model.item_ids.encode(candidates.negatives.reshape(-1))
+    return bool(stored_pairs(seen, users, items, len(model.item_ids)).any())
 
 
 def is_train(model: Any, train: Sequences) -> bool:

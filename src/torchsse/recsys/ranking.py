@@ -61,7 +61,7 @@ class RankingTest:
         pairs = np.unique(ratings.users.astype(np.int64) * ratings.num_items + ratings.items, return_index=True)[1]
         self.n_seen = 0
         if exclude_seen:
-            again = _stored(seen, user[pairs], item[pairs], known_items)
+            again = stored_pairs(seen, user[pairs], item[pairs], known_items)
             self.n_seen = int(again.sum())
             pairs = pairs[~again]
         if not len(pairs):
@@ -137,7 +137,7 @@ def measure_of(model: Recommender, held_out: Ratings, metric: str) -> Callable[[
     return lambda: float(test.run(model._score_users)["means"][metric])
 
 
-def _stored(seen: Seen, users: Codes, items: Codes, num_items: int) -> npt.NDArray[np.bool_]:
+def stored_pairs(seen: Seen, users: Codes, items: Codes, num_items: int) -> npt.NDArray[np.bool_]:
     """Which pairs are stored in a CSR; -1 never is."""
     indptr, indices = seen
     keys = np.repeat(np.arange(len(indptr) - 1, dtype=np.int64) * num_items, np.diff(indptr)) + indices

@@ -11,6 +11,7 @@ import numpy as np
 from torchsse.data.text import load_bytes
 from torchsse.errors import DataError
 from torchsse.experiments.reproduce.dataset import Files
+from torchsse.experiments.sequence_loading import held_out_words
 from torchsse.experiments.settings import CompareData
 
 if TYPE_CHECKING:
@@ -53,10 +54,7 @@ def _held_out(whole: Sequences) -> CompareData:
     from torchsse.data.sequence_split import leave_last_out
 
     parts = leave_last_out(whole)
-    note = (
-        f"{whole.num_users:,} users, {whole.num_items:,} items, {len(whole):,} actions; test: the last one of "
-        f"{len(parts.test):,} users, validation: the one before."
-    )
+    note = held_out_words(whole, parts, "last")
     return CompareData(parts.train, parts.test, notes=(note,), validation=parts.validation)
 
 

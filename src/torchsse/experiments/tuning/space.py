@@ -60,17 +60,9 @@ class TuneSpace:
         >>> TuneSpace({}, {}, {"device": "cuda"}).jobs(4), TuneSpace({}, {}, {"dropout": 0.2}).jobs(4)
         (1, 4)
         """
-        elsewhere = any(not str(device or "cpu").startswith("cpu") for device in self._values("device"))
-        return 1 if elsewhere else wanted
-
-    def _values(self, name: str) -> tuple[Value, ...]:
-        """What a setting may be; of a range its upper end. Empty where it stays at its default."""
-        if name in self.fixed:
-            return (self.fixed[name],)
-        dimension = self.searched.get(name)
-        if dimension is None:
-            return ()
-        return dimension.values if isinstance(dimension, Choice) else (dimension.high,)
+        searched = self.searched.get("device")
+        devices = searched.values if isinstance(searched, Choice) else (self.fixed.get("device"),)
+        return wanted if all(str(device or "cpu").startswith("cpu") for device in devices) else 1
 
     def config(self) -> dict[str, Any]:
         """As JSON: part of what tells one study from another."""
