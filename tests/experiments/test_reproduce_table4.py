@@ -76,7 +76,7 @@ def test_it_runs_and_says_what_it_ran(data: Path, tmp_path: Path) -> None:
     arms = [arm.name for arm in declared.arms]
     assert [r["arm"] for r in document["results"]][: len(arms)] == arms
     assert block["settings"]["device"] == "cpu"
-    assert {pair["arm"] for pair in block["pairs"]} == {"sampled-softmax sse-se"}
+    assert {pair["arm"] for pair in block["pairs"]} == {"sampled-softmax sse-se", "cosine sse-se"}
     assert document["provenance"]["command"][-2:] == ["--only", "ml1m-d4"]
     assert document["unfinished"] == ["video-d4", "beauty-d4", "sports-d4"]
     page, web = (out / "report.md").read_text(), (out / "report.html").read_text()
@@ -147,20 +147,64 @@ def test_declared_sizes() -> None:
     assert [block.name for block in small.blocks] == ["ml1m-d50", "video-d50", "beauty-d50", "sports-d50"]
     wanted = {"none", "dropout", "weight-decay", "sse-se-input", "sse-se-output", "sse-se", "sse-graph", "sse-pt"}
     assert wanted < {arm.name for arm in small.blocks[0].arms}
-    assert {"b6", "b6 sse-se", "softmax", "softmax sse-se", "softmax sse-graph"} | wanted == {
-        arm.name for arm in full.blocks[0].arms
-    }
+    strong = {f"{loss}{swaps}" for loss in ("softmax", "cosine") for swaps in ("", " sse-se", " sse-graph")}
+    assert {"b6", "b6 sse-se"} | strong | wanted == {arm.name for arm in full.blocks[0].arms}
     assert set(full.models) < {arm.name for arm in full.blocks[0].arms}
     assert set(full.models.values()) == {fact.model for fact in TABLE4}
     for each in SIZES:
         for block in table("table4", Overrides(size=each)).blocks:
             assert isinstance(block.settings, SequenceSettings)
             assert block.settings.hidden == (50 if each == "small" else 100)
-    # about three hours of two cores, if every fit took all its epochs
-    assert block_seconds(small.blocks[0]) < 2 * 3.2 * 3600
+    # about three and a half hours of two cores, if every fit took all its epochs
+    assert block_seconds(small.blocks[0]) < 2 * 3.6 * 3600
     settings = table("table4", Overrides(ranks=(8,), trials=3, seeds=4, epochs=5, device="cpu")).blocks[0].settings
     assert isinstance(settings, SequenceSettings)
     assert (settings.hidden, settings.trials, settings.seeds, settings.epochs, settings.device) == (8, 3, 4, 5, "cpu")
+
+
+def test_what_decides_can_be_chosen(data: Path, tmp_path: Path) -> None:
+    """Each fit stops by it, and it comes first."""
+    words = ["--data", data, "--out", tmp_path, "--only", "ml1m-d4", "--device", "cpu", *TINY, "--arms", "sse-se"]
+    done = run(*words, "--metric", "sampled_ndcg@10", "--patience", "3")
+    assert done.exit_code == 0, done.stderr + str(done.exception)
+    out = tmp_path / "table4" / "small"
+    document = json.loads((out / "results.json").read_text())
+    (block,) = document["blocks"]
+    assert (block["settings"]["metric"], block["settings"]["patience"]) == ("sampled_ndcg@10", 3)
+    assert "--patience 3 --metric sampled_ndcg@10" in " ".join(document["provenance"]["command"])
+    assert document["results"][0]["metric"] == "sampled_ndcg@10"
+    first = json.loads((out / "ml1m-d4" / "results.json").read_text())["results"][0]
+    assert first["metric"] == "sampled_ndcg@10"
+    assert first["curve"]["validation_sampled_ndcg@10"]
+    assert {r["metric"] for r in document["results"]} == {"ndcg@10", "hr@10", "sampled_ndcg@10", "sampled_hr@10"}
+    page = (out / "report.md").read_text()
+    assert "What decides on validation: NDCG@10 among the random ones." in page
+    assert "sampled NDCG@10 here" in page or "test sampled NDCG@10" in page
+    # one of the usual metric is another run
+    done = run(*words)
+    assert done.exit_code == 1
+    assert "Traceback" not in done.stderr
+    done = run(*words, "--metric", "rmse")
+    assert done.exit_code == 1
+    assert "metric must be one of ndcg@10, hr@10, sampled_ndcg@10, sampled_hr@10, got 'rmse'" in " ".join(
+        done.stderr.split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("table1", ["--metric", "ndcg@10"]),
+        ("table5", ["--metric", "ndcg@10"]),
+        ("table5", ["--patience", "3"]),
+        ("figure3", ["--patience", "3"]),
+        ("table4", ["--patience", "0"]),
+    ],
+)
+def test_where_they_have_no_meaning_they_are_refused(name: str, words: list[str], data: Path) -> None:
+    done = CliRunner().invoke(app, ["reproduce", name, "--data", str(data), *words])
+    assert done.exit_code == 2
+    assert "Traceback" not in done.stderr
 
 
 def test_what_it_says_of_its_budget_is_so() -> None:

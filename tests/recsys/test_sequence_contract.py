@@ -36,6 +36,18 @@ ESTIMATORS: dict[str, Any] = {
     "sasrec-softmax": lambda **words: SASRec(
         **{"hidden": 8, "epochs": 4, "heads": 2, "loss": "softmax", "batch_size": 8, **words}
     ),
+    "sasrec-cosine": lambda **words: SASRec(
+        **{
+            "hidden": 8,
+            "epochs": 4,
+            "temperature": 0.1,
+            "ema_decay": 0.9,
+            "loss": "sampled-softmax",
+            "num_negatives": 16,
+            "batch_size": 8,
+            **words,
+        }
+    ),
     "ssept": lambda **words: SSEPT(**{"hidden": 8, "user_hidden": 4, "epochs": 4, "batch_size": 8, **words}),
 }
 

@@ -122,6 +122,25 @@ def test_an_arm_of_another_model_is_no_evidence(document: dict[str, Any]) -> Non
     assert "no answer" in verdict(document)
 
 
+def test_the_verdict_names_its_metric_and_what_others_say(document: dict[str, Any]) -> None:
+    nothing = with_differences(document, sse_se=(-0.0002, 0.3))
+    alone = verdict(nothing)
+
+    def by(metric: str, **differences: tuple[float, float]) -> list[dict[str, Any]]:
+        given = {"none": (0.0, None), **differences}
+        return [{**record(arm, 0.5 + d, d, p), "metric": metric} for arm, (d, p) in given.items()]
+
+    nothing["results"] += by("sampled_ndcg@10", **{"sse-se": (0.006, 0.0004), "dropout": (0.02, 0.0004)})
+    text = verdict(nothing)
+    assert text.startswith("SSE adds nothing to RMSE here: no SSE arm beats none significantly.")
+    assert " By sampled NDCG@10 sse-se is better, by 0.0060 (" in text
+    nothing["results"] += by("hr@10", **{"sse-se": (-0.006, 0.0004), "dropout": (-0.02, 0.0004)})
+    assert verdict(nothing) == text + " By HR@10 significantly worse: sse-se."
+    # the control: what is not significant is not told
+    nothing["results"] = nothing["results"][:4] + by("hr@10", **{"sse-se": (0.006, 0.3)})
+    assert verdict(nothing) == alone.replace("nothing here", "nothing to RMSE here")
+
+
 def test_verdict_harm(document: dict[str, Any]) -> None:
     text = verdict(with_differences(document, sse_se=(0.002, 0.01), sse_graph=(0.003, 0.01)))
     assert text.startswith("SSE adds nothing here: none does better. Every SSE arm is significantly worse")
@@ -260,11 +279,11 @@ def test_verdict_of_rankings(rankings: dict[str, Any]) -> None:
         entry.update(ranked(entry["arm"], 0.65 + difference, difference, p))
     text = verdict(rankings)
     assert "Every SSE arm is significantly worse, the closest, sse-se, by 0.0020 precision@10" in text
-    assert text.endswith("dropout alone reaches 0.6600.")
+    assert "dropout alone reaches 0.6600. By NDCG@10 " in text
     rankings["results"][2].update(ranked("sse-se", 0.651, 0.001, 0.3))
     text = verdict(rankings)
     assert "The best of them, sse-se, differs by +0.0010 precision@10" in text
-    assert text.endswith("dropout alone reaches 0.6600.")
+    assert "dropout alone reaches 0.6600. By NDCG@10 " in text
 
 
 def test_tables_of_rankings(rankings: dict[str, Any]) -> None:

@@ -97,6 +97,9 @@ def compare(
     max_length: f.MaxLength = None,
     attention_dropout: f.AttentionDropout = None,
     loss: f.Loss = None,
+    temperature: f.Temperature = None,
+    ema_decay: f.EmaDecay = None,
+    metric: f.DecidingMetric = None,
     patience: Annotated[
         int | None,
         typer.Option(help="Epochs without a better value on validation. Default: 30.", rich_help_panel=f.SEQUENCES),
@@ -214,7 +217,7 @@ def compare(
     )
     kind = feedback_of(data)
     settings = settings_for(kind, **given)
-    task = task_of(data.train)
+    task = task_of(data.train, settings)
     if model is not None and model.value not in task.kinds:
         raise ConfigError(f"--model {model.value}: these data are {kind}, for which there are {', '.join(task.kinds)}")
     chosen = select_arms(task.arms(settings, None if model is None else model.value, **known), names)

@@ -48,7 +48,7 @@ def run(
     from torchsse.experiments.task import task_of
 
     say(f"arms: {', '.join(arm.name for arm in arms)}; {settings.trials} trials and {settings.seeds} seeds each")
-    with progress(task_of(data.train).metric) as observer:
+    with progress(task_of(data.train, settings).metric) as observer:
         document = run_comparison(
             data,
             arms,

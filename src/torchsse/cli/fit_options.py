@@ -147,6 +147,27 @@ Loss = Annotated[
 ]
 SharedNegatives = Annotated[bool | None, flag(SEQUENCES, "shared-negatives", "One set of negatives for a batch.")]
 Calibration = Annotated[float | None, number(SEQUENCES, "t of gbce, 0 to 1. Default: 0.75.")]
+Temperature = Annotated[
+    float | None,
+    number(SEQUENCES, "Scores are cosines divided by it, 0.05 being usual. Default: none, inner products."),
+]
+EmaDecay = Annotated[
+    float | None,
+    number(
+        SEQUENCES,
+        "Keep a moving average of the parameters over updates; 0.998: about the last 500. Default: 0, none.",
+    ),
+]
+DecidingMetric = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METRIC@10",
+        help="What decides on validation: ndcg@10 or hr@10 among all items, sampled_ndcg@10 or sampled_hr@10 among "
+        "100 random ones. Default: ndcg@10.",
+        rich_help_panel=SEQUENCES,
+        show_default=False,
+    ),
+]
 BatchSize = Annotated[
     int | None, number(SEQUENCES, "Users in a step. Default: 128. mf, bpr with --device: examples; 4096, 1024.")
 ]

@@ -107,6 +107,8 @@ def fit(
     loss: f.Loss = None,
     shared_negatives: f.SharedNegatives = None,
     calibration: f.Calibration = None,
+    temperature: f.Temperature = None,
+    ema_decay: f.EmaDecay = None,
     batch_size: f.BatchSize = None,
 ) -> None:
     """Train a model and save it, with its graphs.

@@ -75,6 +75,23 @@ def reproduce(
     trials: Annotated[int | None, typer.Option(min=1, help="Search trials per arm.", show_default=False)] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Final fits per arm.", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of a fit, at most.", show_default=False)] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Tables 1 to 4: epochs without a better value on validation before a fit stops.",
+            show_default=False,
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC@10",
+            help="Table 4: what decides on validation: ndcg@10 or hr@10 among all items, sampled_ndcg@10 or "
+            "sampled_hr@10 among 100 random ones. Default: ndcg@10.",
+            show_default=False,
+        ),
+    ] = None,
     size: Annotated[
         Size | None,
         typer.Option(
@@ -114,7 +131,8 @@ def reproduce(
     torchsse reproduce table2 --data DIR --dry-run
     torchsse reproduce table3 --data DIR --only 'ml1m-*' --trials 10
     torchsse reproduce table4 --data DIR --size small --only ml1m-d50
-    torchsse reproduce table4 --data DIR --only ml1m-d50 --arms none,sse-se
+    torchsse reproduce table4 --data DIR --only ml1m-d50 --arms none,sse-se \\
+      --metric sampled_ndcg@10 --patience 40
     torchsse reproduce table5 --data DIR --size small
     torchsse reproduce table7 --data DIR --size small --checkpoint CHECKPOINT
     torchsse reproduce figure3 --data DIR
@@ -123,10 +141,12 @@ def reproduce(
     from torchsse.experiments.reproduce.some_arms import with_arms
 
     context.find_root().obj = RESUME
+    if metric is not None and name is not Name.table4:
+        raise typer.BadParameter(f"{name.value} has no --metric: its metric is the paper's")
     if name.value in CHAINS:
-        if any(option is not None for option in (ranks, arms, trials, jobs)):
+        if any(option is not None for option in (ranks, arms, trials, jobs, patience)):
             raise typer.BadParameter(
-                f"{name.value} has no --ranks, --arms, --trials or --jobs: its units run one by one"
+                f"{name.value} has no --ranks, --arms, --trials, --patience or --jobs: its units run one by one"
             )
         chosen_size, budget = (size or Size.small).value, Budget(seeds, epochs)
         run_language(
@@ -148,7 +168,7 @@ def reproduce(
     if checkpoint is not None or (name.value not in SIZED and (size is not None or device is not None)):
         sizes = "no --checkpoint" if name.value in SIZED else "one size, and no --device or --checkpoint"
         raise typer.BadParameter(f"{name.value} has {sizes}")
-    wanted = Overrides(_ranks(ranks), trials, seeds, epochs, arms=names_of(arms))
+    wanted = Overrides(_ranks(ranks), trials, seeds, epochs, arms=names_of(arms), patience=patience, metric=metric)
     if name.value in SIZED:
         wanted = replace(wanted, size=(size or Size.small).value, device=device)
     if name.value in FIGURES:

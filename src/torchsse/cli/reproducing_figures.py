@@ -26,8 +26,10 @@ def run_figure(
     from torchsse.experiments.reproduce.figure4 import reproduce_figure4
     from torchsse.report.figure_pages import write_figure3, write_figure4
 
-    if only is not None or wanted.arms is not None or wanted.trials is not None:
-        raise typer.BadParameter("--only, --arms and --trials are for tables: a figure's fits have fixed settings")
+    if any(option is not None for option in (only, wanted.arms, wanted.trials, wanted.patience)):
+        raise typer.BadParameter(
+            "--only, --arms, --trials and --patience are for tables: a figure's fits have fixed settings"
+        )
     studies = FIGURES[name](wanted)
     if dry_run:
         for study in studies:

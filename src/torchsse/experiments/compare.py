@@ -57,7 +57,7 @@ def compare(
             run with other settings or data (arms aside), an arm all of whose trials diverge.
         CorruptFileError: a damaged journal.
     """
-    task = task_of(data.train)
+    task = task_of(data.train, settings)
     task.check(data.train, data.test, settings)
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1, got {jobs}")
@@ -96,7 +96,7 @@ def compare(
 def _plan(
     data: CompareData, arms: tuple[Arm, ...], settings: CompareSettings, journal: Journal, observer: Observer
 ) -> tuple[Plan, Part]:
-    splits = task_of(data.train).splits(data, settings)
+    splits = task_of(data.train, settings).splits(data, settings)
     fitter = Fitter(data, settings, splits, files=FitFiles(journal.path.parent / FITS))
     return Plan(arms, settings, fitter, journal, observer), fitter.part
 

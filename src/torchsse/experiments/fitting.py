@@ -53,7 +53,7 @@ class Fitter:
     @property
     def task(self) -> Task:
         """What the data are for."""
-        return task_of(self.data.train)
+        return task_of(self.data.train, self.settings)
 
     @cached_property
     def part(self) -> Part:

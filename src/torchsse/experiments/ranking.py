@@ -118,8 +118,8 @@ class RankingTask:
     """See `Task`."""
 
     name: ClassVar[str] = "compare-implicit"
-    metric: ClassVar[str] = "precision@10"
-    further: ClassVar[tuple[str, ...]] = ("precision@1", "precision@5", "ndcg@10")
+    metric: str = "precision@10"
+    further: tuple[str, ...] = ("precision@1", "precision@5", "ndcg@10")
     measured: ClassVar[tuple[str, ...]] = (metric, *further)
     higher_is_better: ClassVar[bool] = True
     refits: ClassVar[bool] = True

@@ -25,8 +25,8 @@ class RatingTask:
     """See `Task`."""
 
     name: ClassVar[str] = "compare-explicit"
-    metric: ClassVar[str] = "rmse"
-    further: ClassVar[tuple[str, ...]] = ()
+    metric: str = "rmse"
+    further: tuple[str, ...] = ()
     higher_is_better: ClassVar[bool] = False
     refits: ClassVar[bool] = True
     kinds: ClassVar[dict[str, ModelKind]] = {"mf": MF, "marginalized": MARGINALIZED}

@@ -11,7 +11,7 @@ from torchsse.experiments.kinds import SASREC, SSEPT_KIND, ModelKind
 from torchsse.experiments.space import Range
 from torchsse.experiments.swap_ranges import SEQUENCE_NEAR, SEQUENCE_RHO, SEQUENCE_SWAP, SEQUENCE_USER, Setting
 
-__all__ = ["deeper_arms", "sequence_arms", "strong_arms"]
+__all__ = ["cosine_arms", "deeper_arms", "sequence_arms", "strong_arms"]
 
 _DECAY = (Range(1e-6, 3e-4, log=True), 1e-5)
 
@@ -89,6 +89,22 @@ def strong_arms(*, item_graph: bool = False, sparse: bool = False, loss: str = "
     if loss != "softmax":
         fixed |= {"num_negatives": 256, "shared_negatives": True}
     return _few(sequence_arms(item_graph=item_graph, sparse=sparse, fixed=fixed), loss)
+
+
+def cosine_arms(*, item_graph: bool = False, sparse: bool = False) -> tuple[Arm, ...]:
+    """The same over SASRec as the field trains it by now: its best plain form here, by validation.
+
+    A softmax over cosines of 256 shared negatives (Zhai et al. 2024), averaged parameters, and steps of 64 histories,
+    which learn twice as much in an epoch of the same length.
+
+    >>> [arm.name for arm in cosine_arms()], cosine_arms()[0].fixed["temperature"]
+    (['cosine', 'cosine sse-se'], 0.05)
+    """
+    fixed: dict[str, float | str] = {
+        "loss": "sampled-softmax", "num_negatives": 256, "shared_negatives": True,
+        "temperature": 0.05, "ema_decay": 0.998, "batch_size": 64,
+    }  # fmt: skip
+    return _few(sequence_arms(item_graph=item_graph, sparse=sparse, fixed=fixed), "cosine")
 
 
 def deeper_arms(blocks: int = 6, *, sparse: bool = False) -> tuple[Arm, ...]:

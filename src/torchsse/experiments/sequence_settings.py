@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torchsse.errors import ConfigError
 from torchsse.experiments.settings import CompareSettings
 
-__all__ = ["SequenceSettings"]
+__all__ = ["METRICS", "SequenceSettings"]
+
+METRICS = ("ndcg@10", "hr@10", "sampled_ndcg@10", "sampled_hr@10")
+"""What every final fit is measured by: among all items, then among random ones."""
 
 _LOSSES = {"bce": 1, "gbce": 256, "sampled-softmax": 256, "softmax": None}
 """Negatives where nothing else is asked for."""
@@ -31,6 +35,10 @@ class SequenceSettings(CompareSettings):
         loss: "bce", "gbce", "sampled-softmax" or "softmax", where an arm does not fix it.
         num_negatives: for each target; several are shared by a batch. None = by the loss: 1 for "bce", 256 for
             "sampled-softmax" and "gbce", which live on many; "softmax", over all items, draws none.
+        temperature: scores are cosines divided by it; None: inner products.
+        ema_decay: of the moving average of the parameters that is kept; 0: none.
+        metric: what decides on validation, and what the verdict speaks of: "ndcg@10", "hr@10", among all items, or with
+            "sampled_" before it, among 100 random ones.
         batch_size: users in a step.
         validate_every: epochs between two measurements.
         device: where fits run; elsewhere than on the CPU one at a time.
@@ -54,6 +62,9 @@ class SequenceSettings(CompareSettings):
     attention_dropout: float | None = None
     loss: str = "bce"
     num_negatives: int | None = None
+    temperature: float | None = None
+    ema_decay: float = 0.0
+    metric: str = METRICS[0]
     batch_size: int = 128
     validate_every: int = 5
     device: str = "cpu"
@@ -75,5 +86,11 @@ class SequenceSettings(CompareSettings):
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.attention_dropout is not None and not 0.0 <= self.attention_dropout < 1.0:
             raise ConfigError(f"attention_dropout must be at least 0 and below 1, got {self.attention_dropout}")
+        if self.temperature is not None and not 0.0 < self.temperature < math.inf:
+            raise ConfigError(f"temperature must be above 0, got {self.temperature}")
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ConfigError(f"ema_decay must be at least 0 and below 1, got {self.ema_decay}")
+        if self.metric not in METRICS:
+            raise ConfigError(f"metric must be one of {', '.join(METRICS)}, got {self.metric!r}")
         if self.hidden % self.heads:
             raise ConfigError(f"heads must divide hidden = {self.hidden}, got {self.heads}")

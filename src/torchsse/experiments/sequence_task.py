@@ -14,6 +14,7 @@ from torchsse.errors import ConfigError
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.kinds import SASREC, SSEPT_KIND, ModelKind
 from torchsse.experiments.sequence_arms import sequence_arms
+from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
 from torchsse.experiments.task import Splits
 from torchsse.metrics import Difference, paired_bootstrap
 
@@ -34,8 +35,8 @@ NEGATIVES = 100
 SEED = 0
 """Of their draw: always the same, so that all runs on one data set meet the same items."""
 
-MEASURED = ("ndcg@10", "hr@10", "sampled_ndcg@10", "sampled_hr@10")
-"""Columns of what a final fit leaves: among all items, then among the random ones."""
+MEASURED = METRICS
+"""Columns of what a final fit leaves."""
 
 SPLIT = "split"
 """The word for it among how data were read."""
@@ -124,18 +125,22 @@ def _mean(column: npt.NDArray[np.float32]) -> float | None:
 
 
 class SequenceTask:
-    """See `Task`. Fits learn from train; validation, which came next, says when to stop and is history on test."""
+    """See `Task`. Fits learn from train; validation, which came next, says when to stop and is history on test.
+
+    Args:
+        metric: one of `MEASURED`: it decides. None: the first.
+    """
 
     name: ClassVar[str] = "compare-sequences"
-    metric: ClassVar[str] = MEASURED[0]
-    further: ClassVar[tuple[str, ...]] = MEASURED[1:]
     higher_is_better: ClassVar[bool] = True
     refits: ClassVar[bool] = False
     kinds: ClassVar[dict[str, ModelKind]] = {"sasrec": SASREC, "ssept": SSEPT_KIND}
 
-    def check(self, train: Any, test: Any, settings: CompareSettings) -> None:
-        from torchsse.experiments.sequence_settings import SequenceSettings
+    def __init__(self, metric: str | None = None) -> None:
+        self.metric: str = metric or MEASURED[0]
+        self.further: tuple[str, ...] = tuple(name for name in MEASURED if name != self.metric)
 
+    def check(self, train: Any, test: Any, settings: CompareSettings) -> None:
         if not isinstance(settings, SequenceSettings):
             raise ConfigError("these settings are for ratings, but train has histories: SequenceSettings are needed")
 
@@ -148,8 +153,6 @@ class SequenceTask:
             ConfigError: a device that is not there.
         """
         import torch
-
-        from torchsse.experiments.sequence_settings import SequenceSettings
 
         assert isinstance(settings, SequenceSettings)
         try:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from torchsse.experiments.settings import CompareData, CompareSettings
     from torchsse.metrics import Difference
 
-__all__ = ["Array", "Part", "Splits", "Task", "loss", "random_splits", "random_words", "task_of", "two_users"]
+__all__ = [
+    "Array", "Part", "Splits", "Task", "loss", "random_splits", "random_words", "task_for", "task_of", "two_users",
+]  # fmt: skip
 
 Array = npt.NDArray[Any]
 Splits = tuple[tuple[Any, Any], ...]
@@ -68,8 +70,8 @@ class Task(Protocol):
     """
 
     name: ClassVar[str]
-    metric: ClassVar[str]
-    further: ClassVar[tuple[str, ...]]
+    metric: str
+    further: tuple[str, ...]
     higher_is_better: ClassVar[bool]
     kinds: ClassVar[dict[str, ModelKind]]
     refits: ClassVar[bool]
@@ -109,15 +111,18 @@ def loss(task: Task, value: float | None) -> float:
     return -value if task.higher_is_better else value
 
 
-def task_of(train: Ratings | Sequences) -> Task:
+def task_of(train: Ratings | Sequences, settings: CompareSettings) -> Task:
     """The task that train is for: explicit ratings, implicit feedback, or histories."""
-    from torchsse.data import Sequences
+    return task_for(str(getattr(train, "feedback", "sequences")), settings)
 
-    if isinstance(train, Sequences):
+
+def task_for(feedback: str, settings: CompareSettings) -> Task:
+    """The same, for "explicit", "implicit" or "sequences"; of the last the settings name the metric."""
+    if feedback == "sequences":
         from torchsse.experiments.sequence_task import SequenceTask
 
-        return SequenceTask()
-    if train.feedback == "implicit":
+        return SequenceTask(getattr(settings, "metric", None))
+    if feedback == "implicit":
         from torchsse.experiments.ranking import RankingTask
 
         return RankingTask()

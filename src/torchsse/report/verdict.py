@@ -6,7 +6,7 @@ from typing import Any
 
 from torchsse.report.document import Record, baseline_of, is_significant
 from torchsse.report.format import interval, number, p_value, signed
-from torchsse.report.metric import best, compared, gain, higher_is_better, label, primary, significantly_better
+from torchsse.report.metric import best, compared, further, gain, higher_is_better, label, primary, significantly_better
 
 __all__ = ["remarks", "verdict"]
 
@@ -17,7 +17,8 @@ def verdict(document: dict[str, Any]) -> str:
     The best SSE arm is judged against the baseline; significant means p < 0.05 after Holm's correction with a 95%
     interval that excludes 0. It speaks of the metric of the first record. An arm of another model than the baseline's
     says nothing about SSE, whatever its name: it differs in more. The test is over users; with one seed of each arm it
-    cannot speak of the luck of seeds, and the sentence says so.
+    cannot speak of the luck of seeds, and the sentence says so. Where other metrics were taken, the sentence names its
+    own, and what is significant by the others follows.
     """
     records = primary(document["results"])
     baseline, others = baseline_of(records), compared(records)
@@ -26,6 +27,8 @@ def verdict(document: dict[str, Any]) -> str:
     if not sse:
         return "No SSE arm was run, so there is no answer about SSE."
     leader = max(sse, key=gain)
+    others_too = further(document["results"])
+    here = f"to {metric} here" if others_too else "here"
     over = " over users, with one seed each" if len(baseline["seeds"]) == 1 else ""
     name, moves = baseline["arm"], "raises" if higher_is_better(baseline["metric"]) else "lowers"
     if significantly_better(leader):
@@ -37,19 +40,32 @@ def verdict(document: dict[str, Any]) -> str:
         )
     elif all(is_significant(record) and gain(record) < 0 for record in sse):
         text = (
-            f"SSE adds nothing here: {name} does better. Every SSE arm is significantly worse{over}, the closest, "
+            f"SSE adds nothing {here}: {name} does better. Every SSE arm is significantly worse{over}, the closest, "
             f"{leader['arm']}, by {number(-gain(leader))} {metric} ({_evidence(leader)})."
         )
     else:
         text = (
-            f"SSE adds nothing here: no SSE arm beats {name} significantly{over}. The best of them, {leader['arm']}, "
+            f"SSE adds nothing {here}: no SSE arm beats {name} significantly{over}. The best of them, {leader['arm']}, "
             f"differs by {signed(leader['difference'])} {metric} ({_evidence(leader)})."
         )
     rival = best([leader, baseline, *(record for record in others if record not in sse)])
     if rival is not leader and rival is not baseline:
         what = "alone" if _of_one_model(document, rival, baseline) else "(another model)"
         text += f" {rival['arm']} {what} reaches {number(rival['mean'])}."
-    return text
+    arms = {record["arm"] for record in sse}
+    return text + "".join(_also(name, [r for r in found if r["arm"] in arms]) for name, found in others_too.items())
+
+
+def _also(metric: str, records: list[Record]) -> str:
+    """What is significant by a metric that does not decide: the best arm if it is better, else how many are worse."""
+    told = [record for record in records if is_significant(record)]
+    if not told:
+        return ""
+    leader = max(records, key=gain)
+    if significantly_better(leader):
+        return f" By {label(metric)} {leader['arm']} is better, by {number(gain(leader))} ({_evidence(leader)})."
+    worse = ", ".join(record["arm"] for record in told)
+    return f" By {label(metric)} significantly worse: {worse}."
 
 
 def remarks(document: dict[str, Any]) -> list[str]:

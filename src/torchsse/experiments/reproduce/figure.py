@@ -74,7 +74,7 @@ def fitted(
 
     With `watched` the test part is measured after each epoch, into `history_`; nothing is chosen by it.
     """
-    task: Task = task_of(data.train)
+    task: Task = task_of(data.train, study.settings)
     kind = arm.model or next(iter(task.kinds.values()))
     words: dict[str, Any] = {**arm.params(arm.defaults), "epochs": study.settings.epochs, "patience": None}
     if arm.graphs == "given":

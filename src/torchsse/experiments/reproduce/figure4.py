@@ -58,7 +58,7 @@ def reproduce_figure4(
     def measure(
         study: Study, data: CompareData, arm: Arm, seed: int, so_far: Callable[[float], None]
     ) -> dict[str, Any]:
-        metric = task_of(data.train).metric
+        metric = task_of(data.train, study.settings).metric
         history = fitted(study, data, arm, seed, watched=True, report=so_far).history_
         rows = [row for row in history if f"validation_{metric}" in row]
         return {

@@ -30,7 +30,7 @@ def paired(data: CompareData, document: dict[str, Any], settings: CompareSetting
 
     p values are Holm-corrected over the arms of one model and metric.
     """
-    task = task_of(data.train)
+    task = task_of(data.train, settings)
     part = task.part(data)
     names = list(dict.fromkeys(record["arm"] for record in document["results"]))
     found = []

@@ -19,7 +19,7 @@ from torchsse.experiments.reproduce.pairs import paired
 from torchsse.experiments.reproduce.summary import combined
 from torchsse.experiments.reproduce.table import Block, Table
 from torchsse.experiments.settings import CompareData, config_of, declarations
-from torchsse.experiments.task import Task
+from torchsse.experiments.task import task_for
 
 __all__ = ["MARKER", "Watcher", "check_files", "finished_units", "is_finished", "reproduce"]
 
@@ -130,21 +130,7 @@ def _config(block: Block, root: Path) -> dict[str, Any]:
     """The identity that `compare` gives the block's journal, from files that need not be parsed for it."""
     files, reading = block.data.identity(root)
     sketch = cast(CompareData, SimpleNamespace(files=files, reading=reading))
-    return config_of(_task(block.data), block.settings, block.arms, sketch)
-
-
-def _task(data: DataSet) -> Task:
-    if data.feedback == "sequences":
-        from torchsse.experiments.sequence_task import SequenceTask
-
-        return SequenceTask()
-    if data.feedback == "implicit":
-        from torchsse.experiments.ranking import RankingTask
-
-        return RankingTask()
-    from torchsse.experiments.rating import RatingTask
-
-    return RatingTask()
+    return config_of(task_for(block.data.feedback, block.settings), block.settings, block.arms, sketch)
 
 
 class _Loaded:

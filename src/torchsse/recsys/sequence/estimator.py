@@ -55,7 +55,9 @@ class SequenceRecommender(Recommender):
     num_negatives: int
     shared_negatives: bool
     calibration: float
+    temperature: float | None
     learning_rate: float
+    ema_decay: float
     batch_size: int
     epochs: int
     patience: int | None
@@ -85,6 +87,9 @@ class SequenceRecommender(Recommender):
         check_number("attention_dropout", self._attention_dropout(), 0.0, 1.0, open_high=True)
         for name in ("p0_input", "p0_output", "p0_user", "calibration"):
             check_number(name, getattr(self, name, 0.0), 0.0, 1.0)
+        if self.temperature is not None:
+            check_number("temperature", self.temperature, 0.0, open_low=True)
+        check_number("ema_decay", self.ema_decay, 0.0, 1.0, open_high=True)
         check_choice("loss", self.loss, LOSSES)
         name, _, k = str(self.metric).removeprefix(_SAMPLED).partition("@")
         known = ("ndcg", "hr") if str(self.metric).startswith(_SAMPLED) else RANKING_METRICS
@@ -170,6 +175,7 @@ class SequenceRecommender(Recommender):
             p0_output=float(self.p0_output),
             p0_user=float(getattr(self, "p0_user", 0.0)),
             coupled=bool(self.coupled),
+            ema_decay=float(self.ema_decay),
             seed=int(self.seed),
         )
 
@@ -204,7 +210,7 @@ class SequenceRecommender(Recommender):
             return encode_histories(self.network, self._indptr, self._indices, np.asarray(users, dtype=np.int64))
 
     def _item_rows(self) -> Floats:
-        rows: Floats = self.network.item_embedding.weight.detach().cpu().numpy()[: len(self.item_ids)]
+        rows: Floats = self.network.item_rows().detach().cpu().numpy()[: len(self.item_ids)]
         return rows
 
     def _score_pairs(self, users: Codes, items: Codes) -> Floats:

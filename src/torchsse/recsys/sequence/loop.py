@@ -67,10 +67,11 @@ def run_sequence_epochs(
             "targets_per_second": trainer.targets / max(seconds, 1e-9), "swap_seconds": trainer.swap_seconds,
         }  # fmt: skip
         if measure is not None and ((epoch + 1) % every == 0 or epoch + 1 == epochs):
-            value = info[f"validation_{metric}"] = measure()
-            if value > run.best_value:
-                run.best_value, run.best_epoch, run.best = value, epoch + 1, _parameters(trainer)
-            elif patience is not None and epoch + 1 - run.best_epoch >= patience:
+            with trainer.judged():
+                value = info[f"validation_{metric}"] = measure()
+                if better := value > run.best_value:
+                    run.best_value, run.best_epoch, run.best = value, epoch + 1, _parameters(trainer)
+            if not better and patience is not None and epoch + 1 - run.best_epoch >= patience:
                 run.stopped = "patience"
         history.append(info)
         if callback is not None and callback(epoch + 1, info):
@@ -83,6 +84,8 @@ def run_sequence_epochs(
     if not all(bool(torch.isfinite(p).all()) for p in trainer.network.parameters()):
         raise DivergedError("training diverged: expected finite parameters; lower learning_rate")
     if run.best is None:
+        if trainer.average is not None:
+            trainer.average.apply()
         return len(history), run.stopped
     with torch.no_grad():
         for name, parameter in trainer.network.named_parameters():

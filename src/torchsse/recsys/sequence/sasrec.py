@@ -46,6 +46,11 @@ class SASRec(SequenceRecommender):
             are cheap. False: each target has its own, none of which its user has in train (any, for who has all
             items). "sampled-softmax" always shares.
         calibration: t of "gbce".
+        temperature: scores are the cosine of vector and item row, divided by it (.05 is usual; Zhai et al. 2024 train
+            SASRec so): a softmax over cosines fits head and tail of the items alike. None: inner products, as in the
+            paper.
+        ema_decay: measure, keep and save an exponential moving average of the parameters over the updates (Polyak
+            averaging) with this decay, 0 to below 1: .998 remembers about 500 updates. 0: none, as in the paper.
         coupled: one coin moves the input and the target of a place, and the moved input is the target before it, as
             in the second of the authors' codes. Uses p0_input.
         swap_unseen: let items without training examples be swapped in; excluded by default.
@@ -106,6 +111,8 @@ class SASRec(SequenceRecommender):
         attention_dropout: float | None = None,
         shared_negatives: bool = False,
         calibration: float = 0.75,
+        temperature: float | None = None,
+        ema_decay: float = 0.0,
         coupled: bool = False,
         swap_unseen: bool = False,
         metric: str = "ndcg@10",
@@ -119,6 +126,7 @@ class SASRec(SequenceRecommender):
         self.item_graph, self.rho_item, self.swap_unseen = item_graph, rho_item, swap_unseen
         self.loss, self.num_negatives, self.shared_negatives = loss, num_negatives, shared_negatives
         self.calibration, self.learning_rate, self.batch_size = calibration, learning_rate, batch_size
+        self.temperature, self.ema_decay = temperature, ema_decay
         self.epochs, self.patience, self.metric, self.validate_every = epochs, patience, metric, validate_every
         self.seed, self.device, self.num_threads = seed, device, num_threads
         self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
@@ -154,4 +162,5 @@ class SASRec(SequenceRecommender):
             self.dropout,
             self._attention_dropout(),
             seed=self.seed,
+            temperature=self.temperature,
         )

@@ -54,6 +54,8 @@ class SSEPT(SequenceRecommender):
         attention_dropout: see `SASRec`.
         shared_negatives: see `SASRec`.
         calibration: see `SASRec`.
+        temperature: see `SASRec`; of the item's part of a score, the user's stays an inner product.
+        ema_decay: see `SASRec`.
         coupled: see `SASRec`; the authors' code does so.
         swap_unseen: let users and items without training examples be swapped in.
         metric: see `SASRec`.
@@ -99,6 +101,8 @@ class SSEPT(SequenceRecommender):
         attention_dropout: float | None = None,
         shared_negatives: bool = False,
         calibration: float = 0.75,
+        temperature: float | None = None,
+        ema_decay: float = 0.0,
         coupled: bool = False,
         swap_unseen: bool = False,
         metric: str = "ndcg@10",
@@ -114,6 +118,7 @@ class SSEPT(SequenceRecommender):
         self.item_graph, self.rho_item, self.swap_unseen = item_graph, rho_item, swap_unseen
         self.loss, self.num_negatives, self.shared_negatives = loss, num_negatives, shared_negatives
         self.calibration, self.learning_rate, self.batch_size = calibration, learning_rate, batch_size
+        self.temperature, self.ema_decay = temperature, ema_decay
         self.epochs, self.patience, self.metric, self.validate_every = epochs, patience, metric, validate_every
         self.seed, self.device, self.num_threads = seed, device, num_threads
         self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
@@ -141,6 +146,7 @@ class SSEPT(SequenceRecommender):
             num_users + 1,  # the last row: whoever is not known, the mean of the others
             self.user_hidden,
             seed=self.seed,
+            temperature=self.temperature,
         )
 
     def _user_law(self, sequences: Sequences) -> Law | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from torchsse.recsys.kernels.rng import stream
 from torchsse.recsys.sequence.attention import Attention
+from torchsse.recsys.sequence.average import Average
 from torchsse.recsys.sequence.batches import Batch, Packed
 from torchsse.recsys.sequence.draws import UnseenItems
 from torchsse.recsys.sequence.dropout import Dropout
@@ -47,6 +48,7 @@ class TrainWords:
     p0_output: float
     p0_user: float
     coupled: bool
+    ema_decay: float
     seed: int
 
 
@@ -103,6 +105,7 @@ class SequenceTrainer:
             {"params": others, "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.Adam(groups, lr=words.learning_rate, betas=(0.9, 0.98), fused=True)
+        self.average = Average(network, words.ema_decay) if words.ema_decay > 0.0 else None
         self.swap_seconds, self.targets = 0.0, 0
 
     # one epoch --------------------------------------------------------------------------------------------------
@@ -171,6 +174,8 @@ class SequenceTrainer:
         if _ranks()[1] > 1:
             self._share()
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
         return total
 
     def _share(self) -> None:
@@ -202,7 +207,7 @@ class SequenceTrainer:
         if users is not None:
             offset = network.user_part(vectors, batch.users_of_actions(users))
             vectors = vectors[:, : network.hidden]
-        weight = network.item_embedding.weight
+        weight = network.item_rows()
         if words.loss == "softmax":
             return softmax_loss(vectors, targets, weight[: network.num_items])
         if self._draws is None:
@@ -215,9 +220,16 @@ class SequenceTrainer:
 
     # state ------------------------------------------------------------------------------------------------------
 
+    def judged(self) -> AbstractContextManager[None]:
+        """Inside, the network has the parameters that a fit is judged by and ends with: averages, if there are any."""
+        return nullcontext() if self.average is None else self.average.shown()
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Parameters and what Adam keeps of each, by name."""
+        """Parameters, what Adam keeps of each, and averages, by name."""
         found = {}
+        if self.average is not None:
+            found = {f"average.{name}": _host(value) for name, value in zip(self.average.names, self.average.values)}
+            found["updates"] = np.array([self.average.updates])
         for name, parameter in self.network.named_parameters():
             found[f"network.{name}"] = _host(parameter)
             for word, value in self.optimizer.state.get(parameter, {}).items():
@@ -236,6 +248,10 @@ class SequenceTrainer:
                 }
                 if state:
                     self.optimizer.state[parameter] = state
+            if self.average is not None:
+                self.average.updates = int(arrays["updates"][0])
+                for name, value in zip(self.average.names, self.average.values):
+                    value.copy_(torch.from_numpy(np.array(arrays[f"average.{name}"])))
 
 
 def _host(value: Tensor) -> npt.NDArray[Any]:
