@@ -99,6 +99,7 @@ def compare(
     loss: f.Loss = None,
     temperature: f.Temperature = None,
     ema_decay: f.EmaDecay = None,
+    precision: f.Precision = None,
     metric: f.DecidingMetric = None,
     patience: Annotated[
         int | None,

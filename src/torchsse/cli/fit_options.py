@@ -158,6 +158,15 @@ EmaDecay = Annotated[
         "Keep a moving average of the parameters over updates; 0.998: about the last 500. Default: 0, none.",
     ),
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="fp32|bf16",
+        help="Of training. bf16: faster on a GPU, and on a CPU with instructions for it. Default: fp32.",
+        rich_help_panel=SEQUENCES,
+        show_default=False,
+    ),
+]
 DecidingMetric = Annotated[
     str | None,
     typer.Option(

@@ -109,6 +109,7 @@ def fit(
     calibration: f.Calibration = None,
     temperature: f.Temperature = None,
     ema_decay: f.EmaDecay = None,
+    precision: f.Precision = None,
     batch_size: f.BatchSize = None,
 ) -> None:
     """Train a model and save it, with its graphs.

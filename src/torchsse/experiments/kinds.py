@@ -160,6 +160,7 @@ def _sequence_words(settings: CompareSettings, chosen: Chosen) -> Chosen:
         "shared_negatives": (settings.num_negatives or 1) > 1,
         "temperature": settings.temperature,
         "ema_decay": settings.ema_decay,
+        "precision": settings.precision,
         "metric": settings.metric,
         "learning_rate": settings.learning_rate,
         "batch_size": settings.batch_size,

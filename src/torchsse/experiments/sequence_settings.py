@@ -37,6 +37,7 @@ class SequenceSettings(CompareSettings):
             "sampled-softmax" and "gbce", which live on many; "softmax", over all items, draws none.
         temperature: scores are cosines divided by it; None: inner products.
         ema_decay: of the moving average of the parameters that is kept; 0: none.
+        precision: of training, "fp32" or "bf16": see `SASRec`.
         metric: what decides on validation, and what the verdict speaks of: "ndcg@10", "hr@10", among all items, or with
             "sampled_" before it, among 100 random ones.
         batch_size: users in a step.
@@ -64,6 +65,7 @@ class SequenceSettings(CompareSettings):
     num_negatives: int | None = None
     temperature: float | None = None
     ema_decay: float = 0.0
+    precision: str = "fp32"
     metric: str = METRICS[0]
     batch_size: int = 128
     validate_every: int = 5
@@ -90,6 +92,8 @@ class SequenceSettings(CompareSettings):
             raise ConfigError(f"temperature must be above 0, got {self.temperature}")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ConfigError(f"ema_decay must be at least 0 and below 1, got {self.ema_decay}")
+        if self.precision not in ("fp32", "bf16"):
+            raise ConfigError(f"precision must be fp32 or bf16, got {self.precision!r}")
         if self.metric not in METRICS:
             raise ConfigError(f"metric must be one of {', '.join(METRICS)}, got {self.metric!r}")
         if self.hidden % self.heads:

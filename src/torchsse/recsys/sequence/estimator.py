@@ -58,6 +58,7 @@ class SequenceRecommender(Recommender):
     temperature: float | None
     learning_rate: float
     ema_decay: float
+    precision: str
     batch_size: int
     epochs: int
     patience: int | None
@@ -91,6 +92,7 @@ class SequenceRecommender(Recommender):
             check_number("temperature", self.temperature, 0.0, open_low=True)
         check_number("ema_decay", self.ema_decay, 0.0, 1.0, open_high=True)
         check_choice("loss", self.loss, LOSSES)
+        check_choice("precision", self.precision, ("fp32", "bf16"))
         name, _, k = str(self.metric).removeprefix(_SAMPLED).partition("@")
         known = ("ndcg", "hr") if str(self.metric).startswith(_SAMPLED) else RANKING_METRICS
         if name not in known or not k.isascii() or not k.isdigit() or not 1 <= int(k) <= _LONGEST:
@@ -176,6 +178,7 @@ class SequenceRecommender(Recommender):
             p0_user=float(getattr(self, "p0_user", 0.0)),
             coupled=bool(self.coupled),
             ema_decay=float(self.ema_decay),
+            precision=self.precision,
             seed=int(self.seed),
         )
 

@@ -56,6 +56,7 @@ class SSEPT(SequenceRecommender):
         calibration: see `SASRec`.
         temperature: see `SASRec`; of the item's part of a score, the user's stays an inner product.
         ema_decay: see `SASRec`.
+        precision: see `SASRec`.
         coupled: see `SASRec`; the authors' code does so.
         swap_unseen: let users and items without training examples be swapped in.
         metric: see `SASRec`.
@@ -103,6 +104,7 @@ class SSEPT(SequenceRecommender):
         calibration: float = 0.75,
         temperature: float | None = None,
         ema_decay: float = 0.0,
+        precision: str = "fp32",
         coupled: bool = False,
         swap_unseen: bool = False,
         metric: str = "ndcg@10",
@@ -118,7 +120,7 @@ class SSEPT(SequenceRecommender):
         self.item_graph, self.rho_item, self.swap_unseen = item_graph, rho_item, swap_unseen
         self.loss, self.num_negatives, self.shared_negatives = loss, num_negatives, shared_negatives
         self.calibration, self.learning_rate, self.batch_size = calibration, learning_rate, batch_size
-        self.temperature, self.ema_decay = temperature, ema_decay
+        self.temperature, self.ema_decay, self.precision = temperature, ema_decay, precision
         self.epochs, self.patience, self.metric, self.validate_every = epochs, patience, metric, validate_every
         self.seed, self.device, self.num_threads = seed, device, num_threads
         self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds

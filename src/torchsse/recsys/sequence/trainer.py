@@ -49,6 +49,7 @@ class TrainWords:
     p0_user: float
     coupled: bool
     ema_decay: float
+    precision: str
     seed: int
 
 
@@ -200,9 +201,10 @@ class SequenceTrainer:
         users = swap_table(batch.rows, self._user, coin) if network.user_embedding is not None else None
         self.swap_seconds += time.perf_counter() - began
         per_slot = None if users is None else batch.users_of_slots(users)
-        vectors = network.encode(batch.slots(inputs, network.num_items), batch.left, batch.layout.groups, per_slot)[
-            batch.slot
-        ]
+        with self._rounded():
+            slots = batch.slots(inputs, network.num_items)
+            vectors = network.encode(slots, batch.left, batch.layout.groups, per_slot)
+        vectors = vectors.float()[batch.slot]
         offset = None
         if users is not None:
             offset = network.user_part(vectors, batch.users_of_actions(users))
@@ -217,6 +219,12 @@ class SequenceTrainer:
         return sampled_loss(
             words.loss, vectors, targets, negatives, weight, network.num_items, words.calibration, offset
         )
+
+    def _rounded(self) -> AbstractContextManager[Any]:
+        """Inside, matrix products are made in bf16 if asked for; parameters, residual stream and losses stay fp32."""
+        if self.words.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     # state ------------------------------------------------------------------------------------------------------
 
