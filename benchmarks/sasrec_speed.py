@@ -2,11 +2,11 @@
 
 Contenders at d = 50, b = 2, histories of at most 200, batches of 128, interleaved round by round on equal steps: ours
 with one negative (without SSE; with p0 = .1 on inputs and outputs; without dropout of attention weights, which the
-others have), ours with full softmax, and the port, whose `model.py` and `utils.py` are imported from the folder that
-`--peer` names. The port's data loader runs in processes of its own beside the steps, as its `main.py` has it; ours
-makes its batches in the step. A round of each is `--steps` steps of 128 users; every rate is a median over rounds,
-every ratio a median of the ratios within a round. Beside the wall clock stands the processor time of the process (for
-the port without its loaders), which other work disturbs less.
+others have), ours with full softmax, ours in bf16, ours at d = 100 in fp32 and in bf16, and the port, whose `model.py`
+and `utils.py` are imported from the folder that `--peer` names. The port's data loader runs in processes of its own
+beside the steps, as its `main.py` has it; ours makes its batches in the step. A round of each is `--steps` steps of 128
+users; every rate is a median over rounds, every ratio a median of the ratios within a round. Beside the wall clock
+stands the processor time of the process (for the port without its loaders), which other work disturbs less.
 
 Then: the share of a step that swaps take, and the time to rank all items for all users.
 
@@ -35,6 +35,12 @@ from torchsse.recsys.sequence.trainer import SequenceTrainer
 from torchsse.transition import build_law
 
 BATCH, LENGTH, HIDDEN, BLOCKS = 128, 200, 50, 2
+WIDE = 100  # the paper's width
+RATIOS = {
+    "attention_dropout_over_without": ("ours", "ours_without_attention_dropout"),
+    "bf16_over_fp32": ("ours_bf16", "ours"),
+    "wide_bf16_over_fp32": ("ours_wide_bf16", "ours_wide"),
+}
 LIMITS = {"ours_over_port": 0.5, "swap_share": 0.01, "full_ranking_seconds": 4.0}  # the issue's
 
 
@@ -49,7 +55,8 @@ class Ours:
     """Steps on the users of one epoch after another."""
 
     def __init__(self, train: Sequences, threads: int, **words: Any) -> None:
-        model = SASRec(hidden=HIDDEN, blocks=BLOCKS, max_length=LENGTH, batch_size=BATCH, num_threads=threads, **words)
+        words = {"hidden": HIDDEN, "blocks": BLOCKS, "max_length": LENGTH, "batch_size": BATCH, **words}
+        model = SASRec(num_threads=threads, **words)
         network = model._network(train.num_users, train.num_items)
         law = build_law(train.num_items) if model.p0_input else None
         self.trainer = SequenceTrainer(network, train.offsets, train.items, model._words(), law)
@@ -142,6 +149,9 @@ def main() -> None:
         "ours_sse": Ours(parts.train, given.num_threads, **swapping),
         "ours_without_attention_dropout": Ours(parts.train, given.num_threads, attention_dropout=0.0),
         "ours_softmax": Ours(parts.train, given.num_threads, loss="softmax"),
+        "ours_bf16": Ours(parts.train, given.num_threads, precision="bf16"),
+        "ours_wide": Ours(parts.train, given.num_threads, hidden=WIDE),
+        "ours_wide_bf16": Ours(parts.train, given.num_threads, hidden=WIDE, precision="bf16"),
     }
     if given.peer:
         contenders["port"] = Port(parts.train, given.peer)
@@ -161,8 +171,8 @@ def main() -> None:
     for name, taken in rounds.items():
         result[f"{name}_seconds_per_epoch"] = statistics.median(t[0] for t in taken) * per_epoch
         result[f"{name}_processor_seconds_per_epoch"] = statistics.median(t[1] for t in taken) * per_epoch
-    alone = zip(rounds["ours"], rounds["ours_without_attention_dropout"], strict=True)
-    result["attention_dropout_over_without"] = statistics.median(a[0] / b[0] for a, b in alone)
+    for name, (one, other) in RATIOS.items():
+        result[name] = statistics.median(a[0] / b[0] for a, b in zip(rounds[one], rounds[other], strict=True))
     if given.peer:
         pairs = list(zip(rounds["ours"], rounds["port"], strict=True))
         result["ours_over_port"] = statistics.median(a[0] / b[0] for a, b in pairs)
