@@ -1,8 +1,8 @@
 """Seconds per epoch of SASRec on a GPU at the paper's size, d = 100, b = 2 and 6, histories of at most 200.
 
 Made-up histories as long as MovieLens-1M's (6,040 users, 3,416 items), batches of 128 and of 1,024, with one negative
-and with the full softmax, with and without SSE on inputs and outputs. Then the time to rank all items for all users.
-The share of swaps is measured by `gpu_swap` and `gpu_attach`: here they are queued with the rest.
+and with the full softmax, with and without SSE on inputs and outputs, in fp32 and in bf16. Then the time to rank all
+items for all users. The share of swaps is measured by `gpu_swap` and `gpu_attach`: here they are queued with the rest.
 
 python -m benchmarks.gpu_sasrec [--device cuda] [--epochs 3] [--users 6040] [--out FILE]
 """
@@ -26,6 +26,8 @@ CASES: dict[str, dict[str, Any]] = {
     "b = 2, softmax, sse": {"blocks": 2, "loss": "softmax", **SSE},
     "b = 2, batch 1024, sse": {"blocks": 2, "batch_size": 1024, **SSE},
     "b = 6, sse": {"blocks": 6, **SSE},
+    "b = 2, sse, bf16": {"blocks": 2, "precision": "bf16", **SSE},
+    "b = 6, sse, bf16": {"blocks": 6, "precision": "bf16", **SSE},
 }
 
 
