@@ -92,6 +92,8 @@ class SequenceRecommender(Recommender):
             check_number("temperature", self.temperature, 0.0, open_low=True)
         check_number("ema_decay", self.ema_decay, 0.0, 1.0, open_high=True)
         check_choice("loss", self.loss, LOSSES)
+        if self.loss == "softmax" and self.num_negatives != 1:
+            raise ConfigError(f"num_negatives: softmax is over all items and draws none, got {self.num_negatives}")
         check_choice("precision", self.precision, ("fp32", "bf16"))
         name, _, k = str(self.metric).removeprefix(_SAMPLED).partition("@")
         known = ("ndcg", "hr") if str(self.metric).startswith(_SAMPLED) else RANKING_METRICS
