@@ -27,8 +27,8 @@ from torchsse.experiments.kinds import SASREC
 from torchsse.experiments.models import load_model
 from torchsse.experiments.search import propose
 from torchsse.experiments.sequence_arms import deeper_arms, sequence_arms, strong_arms
-from torchsse.experiments.sequence_settings import SequenceSettings
-from torchsse.experiments.sequence_task import CANDIDATES, MEASURED, SequenceTask
+from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
+from torchsse.experiments.sequence_task import CANDIDATES, SequenceTask
 from torchsse.experiments.settings import CompareData, CompareSettings
 from torchsse.recsys.sequence import Candidates
 from torchsse.recsys.sequence.trainer import SequenceTrainer
@@ -49,7 +49,7 @@ def test_records(finished: tuple[Path, dict[str, Any]]) -> None:
     document = json.loads((out / "results.json").read_text(), parse_constant=pytest.fail)
     assert document == json.loads(json.dumps(returned))
     records = document["results"]
-    assert [(r["metric"], r["arm"]) for r in records] == [(metric, arm) for metric in MEASURED for arm in ARMS]
+    assert [(r["metric"], r["arm"]) for r in records] == [(metric, arm) for metric in METRICS for arm in ARMS]
     for record in records[:3]:
         values = [trial["value"] for trial in record["search"]]
         assert record["validation_ndcg@10"] == max(values)
@@ -93,7 +93,7 @@ def test_both_protocols_against_an_oracle(finished: tuple[Path, dict[str, Any]])
         wanted = [v for r in (rank, sampled) for v in ((1 / np.log2(r + 2), 1.0) if r < 10 else (0.0, 0.0))]
         assert stored[row] == pytest.approx(wanted, abs=1e-5)
     means = {r["metric"]: r["per_seed"][0] for r in document["results"] if r["arm"] == saved["arm"]}
-    assert [means[name] for name in MEASURED] == pytest.approx(stored.astype(np.float64).mean(0))
+    assert [means[name] for name in METRICS] == pytest.approx(stored.astype(np.float64).mean(0))
 
 
 def test_a_restart_with_other_data_keeps_their_random_items(tmp_path: Path) -> None:

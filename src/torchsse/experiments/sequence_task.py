@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torchsse.recsys.sequence import Candidates
     from torchsse.recsys.sequence.histories import History
 
-__all__ = ["CANDIDATES", "MEASURED", "SPLIT", "K", "SequencePart", "SequenceTask"]
+__all__ = ["CANDIDATES", "SPLIT", "K", "SequencePart", "SequenceTask"]
 
 K = 10
 """Length of the lists."""
@@ -34,9 +34,6 @@ NEGATIVES = 100
 
 SEED = 0
 """Of their draw: always the same, so that all runs on one data set meet the same items."""
-
-MEASURED = METRICS
-"""Columns of what a final fit leaves."""
 
 SPLIT = "split"
 """The word for it among how data were read."""
@@ -87,7 +84,7 @@ class SequencePart:
 
     def values(self, predicted: Values) -> dict[str, float | None]:
         """Means over the users that have a value."""
-        return {name: _mean(predicted[:, place]) for place, name in enumerate(MEASURED)}
+        return {name: _mean(predicted[:, place]) for place, name in enumerate(METRICS)}
 
     def facts(self, finals: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Who is measured how, and where each final fit stopped."""
@@ -103,7 +100,7 @@ class SequencePart:
 
     def difference(self, metric: str, arm: list[Values], baseline: list[Values], seed: int) -> Difference:
         """Paired bootstrap over users of their values, averaged over seeds; see `Part`."""
-        place = MEASURED.index(metric)
+        place = METRICS.index(metric)
         mine, theirs = (
             np.mean([np.asarray(v[:, place], np.float64) for v in each], axis=0) for each in (arm, baseline)
         )
@@ -128,7 +125,7 @@ class SequenceTask:
     """See `Task`. Fits learn from train; validation, which came next, says when to stop and is history on test.
 
     Args:
-        metric: one of `MEASURED`: it decides. None: the first.
+        metric: one of `METRICS`: it decides. None: the first.
     """
 
     name: ClassVar[str] = "compare-sequences"
@@ -137,8 +134,8 @@ class SequenceTask:
     kinds: ClassVar[dict[str, ModelKind]] = {"sasrec": SASREC, "ssept": SSEPT_KIND}
 
     def __init__(self, metric: str | None = None) -> None:
-        self.metric: str = metric or MEASURED[0]
-        self.further: tuple[str, ...] = tuple(name for name in MEASURED if name != self.metric)
+        self.metric: str = metric or METRICS[0]
+        self.further: tuple[str, ...] = tuple(name for name in METRICS if name != self.metric)
 
     def check(self, train: Any, test: Any, settings: CompareSettings) -> None:
         if not isinstance(settings, SequenceSettings):
@@ -200,16 +197,16 @@ class SequenceTask:
         return SequencePart.of(train, _validation(data), test)
 
     def predict(self, model: Any, data: CompareData, part: SequencePart) -> Values:
-        """`MEASURED` for each user of the part, (n, 4), NaN where there is no value."""
+        """`METRICS` for each user of the part, (n, 4), NaN where there is no value."""
         history = _validation(data)
-        found = np.full((len(part), len(MEASURED)), np.nan, dtype=np.float32)
+        found = np.full((len(part), len(METRICS)), np.nan, dtype=np.float32)
         for result, prefix in (
             (model.evaluate(data.test, ks=(K,), history=history), ""),
             (model.evaluate_sampled(part.candidates, ks=(K,), history=history), "sampled_"),
         ):
             rows = np.searchsorted(part.users, data.train.user_ids.encode(result["users"]))
             for name in ("ndcg@10", "hr@10"):
-                found[rows, MEASURED.index(prefix + name)] = result["per_user"][name]
+                found[rows, METRICS.index(prefix + name)] = result["per_user"][name]
         return found
 
 

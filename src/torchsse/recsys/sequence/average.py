@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 __all__ = ["Average"]
 
-#: Updates until which the average is that of all so far; a long memory of the initial values would hold it back.
+#: At first the latest ninth of the updates is remembered: a longer memory of the initial values would hold it back.
 _WARM_UP = 10
 
 
