@@ -77,6 +77,21 @@ def test_a_better_model_is_no_evidence_for_sse(document) -> None:
     assert "SSE helps here: als sse-se raises" in dict(sections(document)[0].verdicts)["r2, against als"]
 
 
+def test_each_family_is_told_of_its_own_further_metrics(document) -> None:
+    """By another metric SSE helps ALS, which is worse than `none` there; only ALS's own arm may say so."""
+    old = [r for r in document["results"] if r["block"] == "r2"]
+    moved = {"none": 0.0, "sse-se": 0.0001, "popularity": -0.3, "als": -0.1, "als sse-se": -0.05}
+    document["results"] += [
+        {**record("r2", r["arm"], 0.5 + moved[r["arm"]], moved[r["arm"]]), "metric": "ndcg@10"} for r in old
+    ]
+    document["results"][-4]["p_value"] = 0.6  # sse-se
+    document["blocks"][1]["pairs"].append({**pair("als sse-se", 0.05, 0.001), "metric": "ndcg@10"})
+    found = dict(sections(document)[0].verdicts)
+    assert " By NDCG@10 als sse-se is better, by 0.0500 (" in found["r2, against als"]
+    assert "NDCG" not in found["r2, against none"]
+    assert "NDCG" not in found["r1"]
+
+
 def test_marks_against_both_plain_arms(document) -> None:
     cells = {row[0].text: row[-2] for row in sections(document)[0].rows}
     assert [cells[arm].mark for arm in ("none", "sse-se", "popularity", "als sse-se")] == ["", "*", "†", "*▼"]

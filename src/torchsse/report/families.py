@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torchsse.report.document import Record, baseline_of
-from torchsse.report.metric import primary
+from torchsse.report.metric import further, primary
 from torchsse.report.verdict import verdict
 
 __all__ = ["family_verdicts", "in_order", "own_pairs"]
@@ -19,18 +19,26 @@ def own_pairs(block: dict[str, Any], metric: str) -> dict[str, Record]:
 def family_verdicts(document: dict[str, Any], block: dict[str, Any]) -> list[tuple[str, str]]:
     """For each model the name of its plain arm and the verdict on its arms of SSE; the block's own model first."""
     records = primary(document["results"])
-    own = own_pairs(block, records[0]["metric"])
-    bases = dict.fromkeys(pair["against"] for pair in own.values())
-    first = [record for record in records if record["arm"] not in own and record["arm"] not in bases]
-    found = [(baseline_of(records)["arm"], first)]
-    for base in bases:
-        plain = next((record for record in records if record["arm"] == base), None)
-        if plain is None:
-            continue
-        of_base = {arm: pair for arm, pair in own.items() if pair["against"] == base}
-        others = [{**record, **of_base[record["arm"]]} for record in records if record["arm"] in of_base]
-        found.append((base, [{**plain, "difference": 0.0, "p_value": None, "difference_ci95": None}, *others]))
+    bases = dict.fromkeys(pair["against"] for pair in own_pairs(block, records[0]["metric"]).values())
+    known = {record["arm"] for record in records}
+    by_metric = [records, *further(document["results"]).values()]
+    found = [(baseline_of(records)["arm"], [r for each in by_metric for r in _first(each, block, set(bases))])]
+    found += [(base, [r for each in by_metric for r in _family(each, block, base)]) for base in bases if base in known]
     return [(name, verdict({**document, "results": family})) for name, family in found if family]
+
+
+def _first(records: list[Record], block: dict[str, Any], bases: set[str]) -> list[Record]:
+    """The records of one metric that are of the block's own model."""
+    own = own_pairs(block, records[0]["metric"])
+    return [record for record in records if record["arm"] not in own and record["arm"] not in bases]
+
+
+def _family(records: list[Record], block: dict[str, Any], base: str) -> list[Record]:
+    """Those of the plain arm `base` and of the arms that are judged by it, compared with it."""
+    own = {arm: pair for arm, pair in own_pairs(block, records[0]["metric"]).items() if pair["against"] == base}
+    plain = next(record for record in records if record["arm"] == base)
+    others = [{**record, **own[record["arm"]]} for record in records if record["arm"] in own]
+    return [{**plain, "difference": 0.0, "p_value": None, "difference_ci95": None}, *others]
 
 
 def in_order(lists: list[list[str]]) -> list[str]:
