@@ -165,7 +165,7 @@ def test_declared_sizes() -> None:
 def test_what_decides_can_be_chosen(data: Path, tmp_path: Path) -> None:
     """Each fit stops by it, and it comes first."""
     words = ["--data", data, "--out", tmp_path, "--only", "ml1m-d4", "--device", "cpu", *TINY, "--arms", "sse-se"]
-    done = run(*words, "--metric", "sampled_ndcg@10", "--patience", "3")
+    done = run(*words, "--metric", "sampled_ndcg@10", "--patience", "3", "--precision", "bf16")
     assert done.exit_code == 0, done.stderr + str(done.exception)
     out = tmp_path / "table4" / "small"
     document = json.loads((out / "results.json").read_text())
@@ -179,6 +179,7 @@ def test_what_decides_can_be_chosen(data: Path, tmp_path: Path) -> None:
     assert {r["metric"] for r in document["results"]} == {"ndcg@10", "hr@10", "sampled_ndcg@10", "sampled_hr@10"}
     page = (out / "report.md").read_text()
     assert "What decides on validation: NDCG@10 among the random ones." in page
+    assert "3 without a better value on validation; on cpu, in bf16." in page
     assert "sampled NDCG@10 here" in page or "test sampled NDCG@10" in page
     # one of the usual metric is another run
     done = run(*words)
@@ -197,6 +198,7 @@ def test_what_decides_can_be_chosen(data: Path, tmp_path: Path) -> None:
         ("table1", ["--metric", "ndcg@10"]),
         ("table5", ["--metric", "ndcg@10"]),
         ("table5", ["--patience", "3"]),
+        ("table3", ["--precision", "bf16"]),
         ("figure3", ["--patience", "3"]),
         ("table4", ["--patience", "0"]),
     ],

@@ -144,7 +144,8 @@ def _budget(block: dict[str, Any]) -> str:
         return (
             f"Width {settings['hidden']}, {settings['blocks']} blocks where no other number is named, the latest "
             f"{settings['max_length']} actions, {each}, at most {settings['epochs']} epochs, "
-            f"{settings['patience']} without a better value on validation; on {settings['device']}."
+            f"{settings['patience']} without a better value on validation; on {settings['device']}"
+            f"{'' if settings.get('precision', 'fp32') == 'fp32' else ', in ' + settings['precision']}."
         )
     return (
         f"Rank {settings['factors']}, {each}, at most {settings['epochs']} epochs, learning rate "
