@@ -52,8 +52,8 @@ class SASRec(SequenceRecommender):
         ema_decay: measure, keep and save an exponential moving average of the parameters over the updates (Polyak
             averaging) with this decay, 0 to below 1: .998 remembers about 500 updates. 0: none, as in the paper.
         precision: "fp32", or "bf16": the blocks' matrix products and what lies between them in bfloat16, in training
-            alone; parameters, sums along the blocks and losses stay fp32. For GPUs, and CPUs with instructions for it:
-            wide networks train half as fast again and more (see benchmarks.sasrec_speed).
+            alone; parameters, sums along the blocks and losses stay fp32. For GPUs, and wide networks on CPUs with
+            instructions for it: see benchmarks.sasrec_speed.
         coupled: one coin moves the input and the target of a place, and the moved input is the target before it, as
             in the second of the authors' codes. Uses p0_input.
         swap_unseen: let items without training examples be swapped in; excluded by default.
