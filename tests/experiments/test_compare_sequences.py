@@ -23,7 +23,7 @@ from torchsse.data.sequence_split import leave_last_out, split_by_time
 from torchsse.errors import ConfigError
 from torchsse.experiments.compare import compare
 from torchsse.experiments.fit_files import FITS
-from torchsse.experiments.kinds import SASREC
+from torchsse.experiments.kinds import SASREC, SSEPT_KIND
 from torchsse.experiments.models import load_model
 from torchsse.experiments.search import propose
 from torchsse.experiments.sequence_arms import deeper_arms, sequence_arms, strong_arms
@@ -94,6 +94,22 @@ def test_both_protocols_against_an_oracle(finished: tuple[Path, dict[str, Any]])
         assert stored[row] == pytest.approx(wanted, abs=1e-5)
     means = {r["metric"]: r["per_seed"][0] for r in document["results"] if r["arm"] == saved["arm"]}
     assert [means[name] for name in METRICS] == pytest.approx(stored.astype(np.float64).mean(0))
+
+
+def test_what_holds_for_every_arm_reaches_its_estimator() -> None:
+    given = {
+        "blocks": 3, "heads": 2, "max_length": 7, "attention_dropout": 0.3, "loss": "gbce", "num_negatives": 9,
+        "temperature": 0.1, "ema_decay": 0.5, "precision": "bf16", "metric": "hr@10", "learning_rate": 0.02,
+        "batch_size": 5, "validate_every": 4, "num_threads": 2,
+    }  # fmt: skip
+    settings = SequenceSettings(hidden=16, **given)
+    usual = SequenceSettings()
+    assert all(getattr(usual, name) != value for name, value in given.items()), "else a default would pass for it"
+    for kind in (SASREC, SSEPT_KIND):
+        words = kind.build(settings, {}).get_params()
+        assert {name: words[name] for name in given} == given
+        # an arm's own go before them
+        assert kind.build(settings, {"precision": "fp32"}).get_params()["precision"] == "fp32"
 
 
 def test_a_restart_with_other_data_keeps_their_random_items(tmp_path: Path) -> None:

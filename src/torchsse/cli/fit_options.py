@@ -16,6 +16,9 @@ SEQUENCES = "Sequences: sasrec, ssept"
 SQUARES = "Least squares: als, marginalized, graph-als"
 NEAR = "Neighbours: item-knn"
 
+FASTER = "bf16: faster on a GPU, and on a CPU with instructions for it. Default: fp32."
+DECIDING = "ndcg@10 or hr@10 among all items, sampled_ndcg@10 or sampled_hr@10 among 100 random ones. Default: ndcg@10."
+
 
 def number(panel: str, text: str) -> typer.models.OptionInfo:
     """An option whose default is the model's."""
@@ -162,7 +165,7 @@ Precision = Annotated[
     str | None,
     typer.Option(
         metavar="fp32|bf16",
-        help="Of training. bf16: faster on a GPU, and on a CPU with instructions for it. Default: fp32.",
+        help=f"Of training. {FASTER}",
         rich_help_panel=SEQUENCES,
         show_default=False,
     ),
@@ -171,8 +174,7 @@ DecidingMetric = Annotated[
     str | None,
     typer.Option(
         metavar="METRIC@10",
-        help="What decides on validation: ndcg@10 or hr@10 among all items, sampled_ndcg@10 or sampled_hr@10 among "
-        "100 random ones. Default: ndcg@10.",
+        help=f"What decides on validation: {DECIDING}",
         rich_help_panel=SEQUENCES,
         show_default=False,
     ),

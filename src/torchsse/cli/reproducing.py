@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from torchsse.cli import fit_options as f
 from torchsse.cli.reproducing_figures import run_figure
 from torchsse.cli.reproducing_language import run_language
 from torchsse.cli.reproducing_plan import show_plan
@@ -87,8 +88,7 @@ def reproduce(
         str | None,
         typer.Option(
             metavar="METRIC@10",
-            help="Table 4: what decides on validation: ndcg@10 or hr@10 among all items, sampled_ndcg@10 or "
-            "sampled_hr@10 among 100 random ones. Default: ndcg@10.",
+            help=f"Table 4: what decides on validation: {f.DECIDING}",
             show_default=False,
         ),
     ] = None,
@@ -96,7 +96,7 @@ def reproduce(
         str | None,
         typer.Option(
             metavar="fp32|bf16",
-            help="Table 4: of training; bf16 is faster on a GPU, and on a CPU with instructions for it. Default: fp32.",
+            help=f"Table 4: of training. {f.FASTER}",
             show_default=False,
         ),
     ] = None,
