@@ -75,6 +75,15 @@ def reproduce(
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Search trials per arm.", show_default=False)] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Final fits per arm.", show_default=False)] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="The first of these seeds, of splits and searches too: more fits of the same, in another --out. "
+            "Default: 0.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of a fit, at most.", show_default=False)] = None,
     patience: Annotated[
         int | None,
@@ -152,9 +161,9 @@ def reproduce(
     if name is not Name.table4 and (metric is not None or precision is not None):
         raise typer.BadParameter(f"{name.value} has no --metric or --precision: both are as declared")
     if name.value in CHAINS:
-        if any(option is not None for option in (ranks, arms, trials, jobs, patience)):
+        if any(option is not None for option in (ranks, arms, trials, jobs, patience, seed)):
             raise typer.BadParameter(
-                f"{name.value} has no --ranks, --arms, --trials, --patience or --jobs: its units run one by one"
+                f"{name.value} has no --ranks, --arms, --trials, --patience, --seed or --jobs: its units run one by one"
             )
         chosen_size, budget = (size or Size.small).value, Budget(seeds, epochs)
         run_language(
@@ -177,7 +186,15 @@ def reproduce(
         sizes = "no --checkpoint" if name.value in SIZED else "one size, and no --device or --checkpoint"
         raise typer.BadParameter(f"{name.value} has {sizes}")
     wanted = Overrides(
-        _ranks(ranks), trials, seeds, epochs, arms=names_of(arms), patience=patience, metric=metric, precision=precision
+        _ranks(ranks),
+        trials,
+        seeds,
+        epochs,
+        arms=names_of(arms),
+        patience=patience,
+        metric=metric,
+        precision=precision,
+        seed=seed,
     )
     if name.value in SIZED:
         wanted = replace(wanted, size=(size or Size.small).value, device=device)
