@@ -40,6 +40,7 @@ ESTIMATORS: dict[str, Any] = {
         **{
             "hidden": 8,
             "epochs": 4,
+            "positions": "rotary",
             "temperature": 0.1,
             "ema_decay": 0.9,
             "loss": "sampled-softmax",

@@ -30,11 +30,19 @@ def slow(network: SequenceNetwork, items: list[int]) -> torch.Tensor:
     def linear(x, name):
         return double[f"{name}.weight"] @ x + double[f"{name}.bias"]
 
+    def turned(x, left):
+        """As complex numbers, the halves of x being real and imaginary parts."""
+        if "position_embedding.weight" in double:
+            return x
+        pairs = len(x) // 2
+        speeds = torch.tensor([network.max_length ** (-i / pairs) for i in range(pairs)], dtype=torch.float64)
+        whole = torch.complex(x[:pairs], x[pairs:]) * torch.exp(-1j * left * speeds)
+        return torch.cat([whole.real, whole.imag])
+
     n = len(items)
-    x = [
-        double["item_embedding.weight"][item] * network.hidden**0.5 + double["position_embedding.weight"][n - 1 - t]
-        for t, item in enumerate(items)
-    ]
+    x = [double["item_embedding.weight"][item] * network.hidden**0.5 for item in items]
+    if "position_embedding.weight" in double:
+        x = [v + double["position_embedding.weight"][n - 1 - t] for t, v in enumerate(x)]
     for b, block in enumerate(network.blocks):
         heads, out = block.attention.heads, []
         qkv = [linear(norm(v, f"blocks.{b}.attention_norm"), f"blocks.{b}.query_key_value").chunk(3) for v in x]
@@ -42,6 +50,7 @@ def slow(network: SequenceNetwork, items: list[int]) -> torch.Tensor:
             mixed = []
             for h in range(heads):
                 q, k, v = ([p[i].chunk(heads)[h] for p in qkv] for i in range(3))
+                q, k = ([turned(p, n - 1 - s) for s, p in enumerate(side)] for side in (q, k))
                 score = torch.stack([q[t] @ k[s] / math.sqrt(len(q[t])) for s in range(t + 1)]).softmax(0)
                 mixed.append(sum(score[s] * v[s] for s in range(t + 1)))
             out.append(x[t] + linear(torch.cat(mixed), f"blocks.{b}.out"))
@@ -52,10 +61,11 @@ def slow(network: SequenceNetwork, items: list[int]) -> torch.Tensor:
     return torch.stack([norm(v, "norm") for v in x])
 
 
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
 @pytest.mark.parametrize("heads", [1, 2])
-def test_equal_to_the_definition(heads) -> None:
+def test_equal_to_the_definition(heads, positions) -> None:
     torch.manual_seed(0)
-    network = SequenceNetwork(7, hidden=8, blocks=2, heads=heads, max_length=6).eval()
+    network = SequenceNetwork(7, hidden=8, blocks=2, heads=heads, max_length=6, positions=positions).eval()
     for p in network.parameters():
         torch.nn.init.normal_(p, std=0.3)
     rows = [[3, 1, 6, 2], [5], [0, 0, 4, 4, 1, 2]]
@@ -65,12 +75,13 @@ def test_equal_to_the_definition(heads) -> None:
         torch.testing.assert_close(got[: len(row)].double(), slow(network, row), atol=1e-5, rtol=1e-4)
 
 
-def test_batches_of_groups_equal_one_padded_batch() -> None:
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_batches_of_groups_equal_one_padded_batch(positions) -> None:
     g = np.random.default_rng(0)
     lengths = g.integers(1, 30, 40)
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     items = g.integers(0, 50, indptr[-1]).astype(np.int32)
-    network = SequenceNetwork(50, hidden=12, heads=3, max_length=20).eval()
+    network = SequenceNetwork(50, hidden=12, heads=3, max_length=20, positions=positions).eval()
     users = g.permutation(40)
     batch = Packed(indptr, items, 20, torch.device("cpu"), 7).batch(users, targets=False)
     slots = batch.slots(batch.inputs, 50)

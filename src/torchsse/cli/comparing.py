@@ -97,6 +97,7 @@ def compare(
     max_length: f.MaxLength = None,
     attention_dropout: f.AttentionDropout = None,
     loss: f.Loss = None,
+    positions: f.Positions = None,
     temperature: f.Temperature = None,
     ema_decay: f.EmaDecay = None,
     precision: f.Precision = None,

@@ -150,6 +150,15 @@ Loss = Annotated[
 ]
 SharedNegatives = Annotated[bool | None, flag(SEQUENCES, "shared-negatives", "One set of negatives for a batch.")]
 Calibration = Annotated[float | None, number(SEQUENCES, "t of gbce, 0 to 1. Default: 0.75.")]
+Positions = Annotated[
+    str | None,
+    typer.Option(
+        metavar="learned|rotary",
+        help="A row for each place, or queries and keys turned by their places: fewer epochs. Default: learned.",
+        rich_help_panel=SEQUENCES,
+        show_default=False,
+    ),
+]
 Temperature = Annotated[
     float | None,
     number(SEQUENCES, "Scores are cosines divided by it, 0.05 being usual. Default: none, inner products."),

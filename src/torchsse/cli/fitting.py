@@ -107,6 +107,7 @@ def fit(
     loss: f.Loss = None,
     shared_negatives: f.SharedNegatives = None,
     calibration: f.Calibration = None,
+    positions: f.Positions = None,
     temperature: f.Temperature = None,
     ema_decay: f.EmaDecay = None,
     precision: f.Precision = None,

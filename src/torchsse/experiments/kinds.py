@@ -158,6 +158,7 @@ def _sequence_words(settings: CompareSettings, chosen: Chosen) -> Chosen:
         "loss": settings.loss,
         "num_negatives": settings.num_negatives or 1,
         "shared_negatives": (settings.num_negatives or 1) > 1,
+        "positions": settings.positions,
         "temperature": settings.temperature,
         "ema_decay": settings.ema_decay,
         "precision": settings.precision,

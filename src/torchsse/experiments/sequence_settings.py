@@ -35,6 +35,7 @@ class SequenceSettings(CompareSettings):
         loss: "bce", "gbce", "sampled-softmax" or "softmax", where an arm does not fix it.
         num_negatives: for each target; several are shared by a batch. None = by the loss: 1 for "bce", 256 for
             "sampled-softmax" and "gbce", which live on many; "softmax", over all items, draws none.
+        positions: "learned" or "rotary", where an arm does not fix it: see `SASRec`.
         temperature: scores are cosines divided by it; None: inner products.
         ema_decay: of the moving average of the parameters that is kept; 0: none.
         precision: of training, "fp32" or "bf16": see `SASRec`.
@@ -63,6 +64,7 @@ class SequenceSettings(CompareSettings):
     attention_dropout: float | None = None
     loss: str = "bce"
     num_negatives: int | None = None
+    positions: str = "learned"
     temperature: float | None = None
     ema_decay: float = 0.0
     precision: str = "fp32"
@@ -88,6 +90,8 @@ class SequenceSettings(CompareSettings):
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.attention_dropout is not None and not 0.0 <= self.attention_dropout < 1.0:
             raise ConfigError(f"attention_dropout must be at least 0 and below 1, got {self.attention_dropout}")
+        if self.positions not in ("learned", "rotary"):
+            raise ConfigError(f"positions must be learned or rotary, got {self.positions!r}")
         if self.temperature is not None and not 0.0 < self.temperature < math.inf:
             raise ConfigError(f"temperature must be above 0, got {self.temperature}")
         if not 0.0 <= self.ema_decay < 1.0:

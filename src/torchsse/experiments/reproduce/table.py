@@ -63,7 +63,8 @@ class Overrides:
     """What a call asks for in place of the declared budget; None = as declared.
 
     `arms` are the names of those to run; a table declares all of its arms whatever is asked for (`some_arms.py`).
-    `seed` is the first of the seeds of final fits. `metric`, what decides on validation, and `precision` are those of Table 4: see `SequenceSettings`.
+    `seed` is the first of the seeds of final fits. `metric`, what decides on validation, and `precision` are those of
+    Table 4: see `SequenceSettings`.
     """
 
     ranks: tuple[int, ...] | None = None
@@ -80,7 +81,9 @@ class Overrides:
 
     def applied(self, settings: CompareSettings) -> CompareSettings:
         """The settings with the budget asked for, on the device asked for; "auto" is a GPU if there is one."""
-        given: dict[str, Any] = {name: getattr(self, name) for name in ("trials", "seed", "seeds", "epochs", "patience")}
+        given: dict[str, Any] = {
+            name: getattr(self, name) for name in ("trials", "seed", "seeds", "epochs", "patience")
+        }
         given |= {name: getattr(self, name) for name in ("metric", "precision") if hasattr(settings, name)}
         if hasattr(settings, "device"):
             given["device"] = _found(self.device or "auto")

@@ -46,7 +46,7 @@ def encode_histories(
     """
     weight = network.item_embedding.weight
     device = weight.device
-    out = np.zeros((len(users), network.position_embedding.weight.shape[1]), dtype=np.float32)
+    out = np.zeros((len(users), network.norm.normalized_shape[0]), dtype=np.float32)
     known = np.flatnonzero(indptr[users + 1] > indptr[users])
     _, count = window_starts(indptr, users[known], network.max_length, 0)
     known, count = (a[np.argsort(-count, kind="stable")] for a in (known, count))

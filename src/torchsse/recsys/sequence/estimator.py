@@ -22,7 +22,7 @@ from torchsse.recsys.sequence.encode import encode_histories, threads
 from torchsse.recsys.sequence.histories import History, last_known, merge
 from torchsse.recsys.sequence.loop import run_sequence_epochs
 from torchsse.recsys.sequence.losses import LOSSES
-from torchsse.recsys.sequence.network import SequenceNetwork
+from torchsse.recsys.sequence.network import SequenceNetwork, check_heads
 from torchsse.recsys.sequence.trainer import SequenceTrainer, TrainWords
 from torchsse.recsys.topk import top_k
 from torchsse.recsys.training import Callback, checkpoint_for
@@ -42,6 +42,7 @@ class SequenceRecommender(Recommender):
     blocks: int
     heads: int
     max_length: int
+    positions: str
     dropout: float
     attention_dropout: float | None
     weight_decay: float
@@ -101,8 +102,7 @@ class SequenceRecommender(Recommender):
             raise ConfigError(f"metric: expected {', '.join(known)}, '@' and 1 to {_LONGEST}, got {self.metric!r}")
         check_graph_words("item", self.item_graph, self.rho_item)
         width = self.hidden + int(getattr(self, "user_hidden", 0))
-        if width % self.heads:
-            raise ConfigError(f"heads: expected a divisor of the width {width}, got {self.heads}")
+        check_heads(width, self.heads, self.positions)
         if self.coupled and self.p0_output != 0.0:
             raise ConfigError(
                 f"coupled moves targets by the coins of inputs: expected p0_output = 0 with it, got {self.p0_output}"

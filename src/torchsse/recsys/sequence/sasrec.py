@@ -46,6 +46,9 @@ class SASRec(SequenceRecommender):
             are cheap. False: each target has its own, none of which its user has in train (any, for who has all
             items). "sampled-softmax" always shares.
         calibration: t of "gbce".
+        positions: "learned", a row for each place counted from the end, as in the paper; "rotary": queries and keys are
+            turned by their places (Su et al. 2021), so that what attention finds depends on how far back it is, and
+            fits need fewer epochs. The width of a head must be even then.
         temperature: scores are the cosine of vector and item row, divided by it (.05 is usual; Zhai et al. 2024 train
             SASRec so): a softmax over cosines fits head and tail of the items alike. None: inner products, as in the
             paper.
@@ -114,6 +117,7 @@ class SASRec(SequenceRecommender):
         attention_dropout: float | None = None,
         shared_negatives: bool = False,
         calibration: float = 0.75,
+        positions: str = "learned",
         temperature: float | None = None,
         ema_decay: float = 0.0,
         precision: str = "fp32",
@@ -125,6 +129,7 @@ class SASRec(SequenceRecommender):
         checkpoint_seconds: float = 0.0,
     ) -> None:
         self.hidden, self.blocks, self.heads, self.max_length = hidden, blocks, heads, max_length
+        self.positions = positions
         self.dropout, self.attention_dropout, self.weight_decay = dropout, attention_dropout, weight_decay
         self.p0_input, self.p0_output, self.coupled = p0_input, p0_output, coupled
         self.item_graph, self.rho_item, self.swap_unseen = item_graph, rho_item, swap_unseen
@@ -167,4 +172,5 @@ class SASRec(SequenceRecommender):
             self._attention_dropout(),
             seed=self.seed,
             temperature=self.temperature,
+            positions=self.positions,
         )

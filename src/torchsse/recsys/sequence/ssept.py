@@ -54,6 +54,7 @@ class SSEPT(SequenceRecommender):
         attention_dropout: see `SASRec`.
         shared_negatives: see `SASRec`.
         calibration: see `SASRec`.
+        positions: see `SASRec`.
         temperature: see `SASRec`; of the item's part of a score, the user's stays an inner product.
         ema_decay: see `SASRec`.
         precision: see `SASRec`.
@@ -102,6 +103,7 @@ class SSEPT(SequenceRecommender):
         attention_dropout: float | None = None,
         shared_negatives: bool = False,
         calibration: float = 0.75,
+        positions: str = "learned",
         temperature: float | None = None,
         ema_decay: float = 0.0,
         precision: str = "fp32",
@@ -113,6 +115,7 @@ class SSEPT(SequenceRecommender):
         checkpoint_seconds: float = 0.0,
     ) -> None:
         self.hidden, self.user_hidden, self.blocks, self.heads = hidden, user_hidden, blocks, heads
+        self.positions = positions
         self.max_length, self.dropout, self.attention_dropout = max_length, dropout, attention_dropout
         self.weight_decay, self.coupled = weight_decay, coupled
         self.p0_user, self.p0_input, self.p0_output = p0_user, p0_input, p0_output
@@ -149,6 +152,7 @@ class SSEPT(SequenceRecommender):
             self.user_hidden,
             seed=self.seed,
             temperature=self.temperature,
+            positions=self.positions,
         )
 
     def _user_law(self, sequences: Sequences) -> Law | None:
