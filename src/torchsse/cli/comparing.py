@@ -97,6 +97,8 @@ def compare(
     max_length: f.MaxLength = None,
     attention_dropout: f.AttentionDropout = None,
     loss: f.Loss = None,
+    exclude_seen: f.ExcludeSeen = None,
+    random_window: f.RandomWindow = None,
     positions: f.Positions = None,
     temperature: f.Temperature = None,
     ema_decay: f.EmaDecay = None,

@@ -18,8 +18,9 @@ OF_RATINGS = ("test", "user_graph", "feedback", "biases", "factors", "hard_negat
 """Options that have no meaning for histories."""
 
 OF_SEQUENCES = (
-    "hidden", "blocks", "heads", "max_length", "positions", "attention_dropout", "loss", "temperature", "ema_decay",
-    "precision", "metric", "patience", "batch_size", "validate_every", "device", "order", "split",
+    "hidden", "blocks", "heads", "max_length", "random_window", "positions", "attention_dropout", "loss",
+    "exclude_seen", "temperature", "ema_decay", "precision", "metric", "patience", "batch_size", "validate_every",
+    "device", "order", "split",
 )  # fmt: skip
 """Options that have a meaning for histories only."""
 

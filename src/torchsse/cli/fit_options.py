@@ -150,6 +150,16 @@ Loss = Annotated[
 ]
 SharedNegatives = Annotated[bool | None, flag(SEQUENCES, "shared-negatives", "One set of negatives for a batch.")]
 Calibration = Annotated[float | None, number(SEQUENCES, "t of gbce, 0 to 1. Default: 0.75.")]
+ExcludeSeen = Annotated[
+    bool | None, flag(SEQUENCES, "exclude-seen", "Shared negatives that a user has in train count for nothing there.")
+]
+RandomWindow = Annotated[
+    float | None,
+    number(
+        SEQUENCES,
+        "Chance that a history longer than --max-length gives any stretch of it instead of the latest. Default: 0.",
+    ),
+]
 Positions = Annotated[
     str | None,
     typer.Option(

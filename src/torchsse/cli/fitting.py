@@ -107,6 +107,8 @@ def fit(
     loss: f.Loss = None,
     shared_negatives: f.SharedNegatives = None,
     calibration: f.Calibration = None,
+    exclude_seen: f.ExcludeSeen = None,
+    random_window: f.RandomWindow = None,
     positions: f.Positions = None,
     temperature: f.Temperature = None,
     ema_decay: f.EmaDecay = None,

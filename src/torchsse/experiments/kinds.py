@@ -158,6 +158,8 @@ def _sequence_words(settings: CompareSettings, chosen: Chosen) -> Chosen:
         "loss": settings.loss,
         "num_negatives": settings.num_negatives or 1,
         "shared_negatives": (settings.num_negatives or 1) > 1,
+        "exclude_seen": settings.exclude_seen,
+        "random_window": settings.random_window,
         "positions": settings.positions,
         "temperature": settings.temperature,
         "ema_decay": settings.ema_decay,

@@ -77,9 +77,11 @@ class Packed:
         self.indptr, self.max_length, self.device, self._rows = indptr, max_length, device, rows_per_group
         self.items = torch.from_numpy(np.array(items, dtype=np.int64)).to(device)
 
-    def batch(self, users: Ints, targets: bool = True) -> Batch:
-        """The latest actions of users who have at least one (with targets: two)."""
+    def batch(self, users: Ints, targets: bool = True, back: Ints | None = None) -> Batch:
+        """The latest actions of users who have at least one (with targets: two); those before the last `back`."""
         start, count = window_starts(self.indptr, users, self.max_length, int(targets))
+        if back is not None:
+            start = start - back
         layout = lay_out(count, self._rows)
         where = start[layout.order][layout.row] + (count[layout.order][layout.row] - 1 - layout.left)
         index, slot, left = (torch.from_numpy(a).to(self.device) for a in (where, layout.slot, layout.left))

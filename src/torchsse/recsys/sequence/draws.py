@@ -25,6 +25,7 @@ class UnseenItems:
     ) -> None:
         owner = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
         pairs = np.unique(owner * num_items + items)
+        self._pairs, self._num_items = torch.from_numpy(pairs).to(device), num_items
         owner, seen = pairs // num_items, pairs % num_items
         degree = np.bincount(owner, minlength=len(indptr) - 1)
         start = np.cumsum(degree) - degree
@@ -38,6 +39,12 @@ class UnseenItems:
         """Which users have an unseen item at all."""
         found: npt.NDArray[np.bool_] = (self._unseen > 0).cpu().numpy()
         return found
+
+    def seen(self, users: Tensor, items: Tensor) -> Tensor:
+        """Which of the users has which of the items, (len(users), len(items)), bool."""
+        keys = users[:, None] * self._num_items + items
+        place = torch.searchsorted(self._pairs, keys).clamp(max=len(self._pairs) - 1)
+        return self._pairs[place] == keys
 
     def draw(self, users: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """(len(users), count) items, each uniform over those its user has not; over all items for who has them all."""

@@ -42,6 +42,7 @@ class SequenceRecommender(Recommender):
     blocks: int
     heads: int
     max_length: int
+    random_window: float
     positions: str
     dropout: float
     attention_dropout: float | None
@@ -55,6 +56,7 @@ class SequenceRecommender(Recommender):
     loss: str
     num_negatives: int
     shared_negatives: bool
+    exclude_seen: bool
     calibration: float
     temperature: float | None
     learning_rate: float
@@ -91,10 +93,13 @@ class SequenceRecommender(Recommender):
             check_number(name, getattr(self, name, 0.0), 0.0, 1.0)
         if self.temperature is not None:
             check_number("temperature", self.temperature, 0.0, open_low=True)
+        check_number("random_window", self.random_window, 0.0, 1.0)
         check_number("ema_decay", self.ema_decay, 0.0, 1.0, open_high=True)
         check_choice("loss", self.loss, LOSSES)
         if self.loss == "softmax" and self.num_negatives != 1:
             raise ConfigError(f"num_negatives: softmax is over all items and draws none, got {self.num_negatives}")
+        if self.loss == "softmax" and self.exclude_seen:
+            raise ConfigError("exclude_seen: softmax is over all items and draws none to exclude")
         check_choice("precision", self.precision, ("fp32", "bf16"))
         name, _, k = str(self.metric).removeprefix(_SAMPLED).partition("@")
         known = ("ndcg", "hr") if str(self.metric).startswith(_SAMPLED) else RANKING_METRICS
@@ -174,6 +179,8 @@ class SequenceRecommender(Recommender):
             loss=self.loss,
             num_negatives=int(self.num_negatives),
             shared_negatives=bool(self.shared_negatives) or self.loss == "sampled-softmax",
+            exclude_seen=bool(self.exclude_seen),
+            random_window=float(self.random_window),
             calibration=float(self.calibration),
             p0_input=float(self.p0_input),
             p0_output=float(self.p0_output),

@@ -54,6 +54,8 @@ def sampled_loss(
     num_items: int,
     calibration: float = 0.75,
     offset: Tensor | None = None,
+    seen: Tensor | None = None,
+    row: Tensor | None = None,
 ) -> Tensor:
     """Mean loss with sampled negatives.
 
@@ -66,12 +68,14 @@ def sampled_loss(
         num_items: items that negatives are drawn from, and the target among them.
         calibration: t of "gbce".
         offset: (T,), added to all scores of a target.
+        seen: shared negatives that count for nothing, (rows, K): see `shared_loss`.
+        row: of `seen`, for each target, (T,).
     """
     count = negatives.shape[-1]
     power = calibration_power(count, num_items, calibration) if kind == "gbce" else 1.0
     if negatives.dim() == 1:
         beta = None if kind == "sampled-softmax" else power
-        return shared_loss(vectors, targets, negatives, weight, num_items, beta, offset)
+        return shared_loss(vectors, targets, negatives, weight, num_items, beta, offset, seen, row)
     positive = (vectors * torch.nn.functional.embedding(targets, weight)).sum(1)
     rows = torch.nn.functional.embedding(negatives, weight)
     if count > 1:

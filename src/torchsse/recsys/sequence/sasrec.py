@@ -45,10 +45,16 @@ class SASRec(SequenceRecommender):
         shared_negatives: one set of negatives for a batch, drawn from all items: a matrix product, so that hundreds
             are cheap. False: each target has its own, none of which its user has in train (any, for who has all
             items). "sampled-softmax" always shares.
+        exclude_seen: shared negatives that the user has in train count for nothing in that user's losses, so that the
+            sampled softmax is over the items left: those that rank against the target when what was seen is masked,
+            in either protocol. Negatives of a target's own are such anyway.
         calibration: t of "gbce".
         positions: "learned", a row for each place counted from the end, as in the paper; "rotary": queries and keys are
             turned by their places (Su et al. 2021), so that what attention finds depends on how far back it is, and
             fits need fewer epochs. The width of a head must be even then.
+        random_window: chance that a user with more than `max_length` actions gives, for an epoch, a stretch of that
+            length from anywhere in the history instead of the latest. 0: always the latest, as in the paper, and
+            nothing is learned from what lies further back.
         temperature: scores are the cosine of vector and item row, divided by it (.05 is usual; Zhai et al. 2024 train
             SASRec so): a softmax over cosines fits head and tail of the items alike. None: inner products, as in the
             paper.
@@ -116,8 +122,10 @@ class SASRec(SequenceRecommender):
         *,
         attention_dropout: float | None = None,
         shared_negatives: bool = False,
+        exclude_seen: bool = False,
         calibration: float = 0.75,
         positions: str = "learned",
+        random_window: float = 0.0,
         temperature: float | None = None,
         ema_decay: float = 0.0,
         precision: str = "fp32",
@@ -129,7 +137,7 @@ class SASRec(SequenceRecommender):
         checkpoint_seconds: float = 0.0,
     ) -> None:
         self.hidden, self.blocks, self.heads, self.max_length = hidden, blocks, heads, max_length
-        self.positions = positions
+        self.positions, self.random_window, self.exclude_seen = positions, random_window, exclude_seen
         self.dropout, self.attention_dropout, self.weight_decay = dropout, attention_dropout, weight_decay
         self.p0_input, self.p0_output, self.coupled = p0_input, p0_output, coupled
         self.item_graph, self.rho_item, self.swap_unseen = item_graph, rho_item, swap_unseen

@@ -26,6 +26,8 @@ def shared_loss(
     num_items: int,
     power: float | None,
     offset: Tensor | None = None,
+    seen: Tensor | None = None,
+    row: Tensor | None = None,
 ) -> Tensor:
     """Mean over targets of a loss of `losses.py` with shared negatives; one that is the target is left out there.
 
@@ -37,11 +39,13 @@ def shared_loss(
         num_items: items that negatives are drawn from, and the target among them.
         power: beta of the binary cross-entropy; None: the sampled softmax.
         offset: (T,), added to all scores of a target; nothing to the sampled softmax, where it cancels.
+        seen: which negatives count for nothing, (rows, K), bool: the sampled softmax is over the items left then.
+        row: the row of `seen` of each target, (T,).
     """
     if power is None:
         offset = None
     found: Tensor = _Shared.apply(  # type: ignore[no-untyped-call]
-        vectors, weight, offset, targets, negatives, num_items, power
+        vectors, weight, offset, targets, negatives, num_items, power, seen, row
     )
     return found
 
@@ -57,6 +61,8 @@ class _Shared(torch.autograd.Function):
         negatives: Tensor,
         num_items: int,
         power: float | None,
+        seen: Tensor | None,
+        row: Tensor | None,
     ) -> Tensor:
         rows, wanted = weight[negatives], weight[targets]
         positive = (vectors * wanted).sum(1)
@@ -75,6 +81,8 @@ class _Shared(torch.autograd.Function):
             scores = part @ rows.T
             if offset is not None:
                 scores += offset[here, None]
+            if seen is not None and row is not None:
+                scores.masked_fill_(seen[row[here]], -torch.inf)
             counts = scores.new_full((len(part),), float(len(negatives)))
             hit = hits[here].nonzero()[:, 0]
             if len(hit):
@@ -111,4 +119,4 @@ class _Shared(torch.autograd.Function):
         to_table = torch.ops.aten.embedding_dense_backward
         to_weight = to_table(vectors * (to_positive * scale)[:, None], targets, size, -1, False)
         to_weight += to_table(to_rows * scale, negatives, size, -1, False)
-        return to_vectors * scale, to_weight, None if to_offset is None else to_offset * scale, None, None, None, None
+        return to_vectors * scale, to_weight, None if to_offset is None else to_offset * scale, *[None] * 6

@@ -28,7 +28,7 @@ from torchsse.transition import Law
 __all__ = ["SequenceTrainer", "TrainWords"]
 
 #: What a stream of random words is for.
-ORDER, COIN, CHANCE, MASK = 0, 1, 2, 3
+ORDER, COIN, CHANCE, MASK, WINDOW = 0, 1, 2, 3, 4
 _ROWS = {"cpu": 11}  # sequences in a group; elsewhere launches cost more than padding
 _ROWS_ELSEWHERE = 32
 
@@ -43,6 +43,8 @@ class TrainWords:
     loss: str
     num_negatives: int
     shared_negatives: bool
+    exclude_seen: bool
+    random_window: float
     calibration: float
     p0_input: float
     p0_output: float
@@ -92,7 +94,7 @@ class SequenceTrainer:
         )
         self._draws = None
         users = np.flatnonzero(np.diff(indptr) >= 2)
-        if words.loss != "softmax" and not words.shared_negatives:
+        if words.exclude_seen or (words.loss != "softmax" and not words.shared_negatives):
             self._draws = UnseenItems(indptr, items, network.num_items, self.device)
         self._users = users
         self._input, self._output, self._certain = (
@@ -123,13 +125,14 @@ class SequenceTrainer:
             torch.Generator(self.device).manual_seed(int(stream(words.seed, epoch, rank, purpose)) >> 1)
             for purpose in (COIN, CHANCE)
         )
+        window = np.random.default_rng(int(stream(words.seed, epoch, rank, WINDOW)))
         self.swap_seconds, self.targets = 0.0, 0
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         self.network.train()
         with self._masks(int(stream(words.seed, epoch, rank, MASK)) >> 1):
             for start in range(0, len(order), words.batch_size):
                 whole = order[start : start + words.batch_size]
-                total += self._step(whole, whole[rank::world], coin, chance)
+                total += self._step(whole, whole[rank::world], coin, chance, window)
         everything = torch.stack([total, total.new_tensor(float(self.targets))])
         if world > 1:
             torch.distributed.all_reduce(everything)
@@ -156,12 +159,14 @@ class SequenceTrainer:
             for module in modules:
                 module.generator = None
 
-    def _step(self, whole: Any, mine: Any, coin: torch.Generator, chance: torch.Generator) -> Tensor:
+    def _step(
+        self, whole: Any, mine: Any, coin: torch.Generator, chance: torch.Generator, window: np.random.Generator
+    ) -> Tensor:
         """One update; the sum of the losses of this process's targets."""
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         if len(mine):
-            batch = self._packed.batch(mine)
+            batch = self._packed.batch(mine, back=self._back(mine, window))
             count = len(batch.inputs)
             loss = self.loss(batch, coin, chance)
             if len(mine) < len(whole):
@@ -178,6 +183,15 @@ class SequenceTrainer:
         if self.average is not None:
             self.average.update()
         return total
+
+    def _back(self, users: Any, window: np.random.Generator) -> npt.NDArray[np.int64] | None:
+        """How many of the latest actions of each user are passed over in this epoch."""
+        if not self.words.random_window:
+            return None
+        spare = np.maximum(np.diff(self._packed.indptr)[users] - 1 - self.network.max_length, 0)
+        chosen = window.random(len(users)) < self.words.random_window
+        found: npt.NDArray[np.int64] = window.integers(0, spare + 1) * chosen
+        return found
 
     def _share(self) -> None:
         """Sum the gradients over the processes, in one message."""
@@ -212,12 +226,16 @@ class SequenceTrainer:
         weight = network.item_rows()
         if words.loss == "softmax":
             return softmax_loss(vectors, targets, weight[: network.num_items])
-        if self._draws is None:
+        seen = row = None
+        if words.shared_negatives:
             negatives = torch.randint(network.num_items, (words.num_negatives,), device=self.device, generator=chance)
+            if self._draws is not None:
+                seen, row = self._draws.seen(batch.rows, negatives), torch.from_numpy(batch.layout.row).to(self.device)
         else:
+            assert self._draws is not None
             negatives = self._draws.draw(batch.users_of_actions(), words.num_negatives, chance)
         return sampled_loss(
-            words.loss, vectors, targets, negatives, weight, network.num_items, words.calibration, offset
+            words.loss, vectors, targets, negatives, weight, network.num_items, words.calibration, offset, seen, row
         )
 
     def _rounded(self) -> AbstractContextManager[Any]:
