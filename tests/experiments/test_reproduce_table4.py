@@ -76,7 +76,7 @@ def test_it_runs_and_says_what_it_ran(data: Path, tmp_path: Path) -> None:
     arms = [arm.name for arm in declared.arms]
     assert [r["arm"] for r in document["results"]][: len(arms)] == arms
     assert block["settings"]["device"] == "cpu"
-    assert {pair["arm"] for pair in block["pairs"]} == {"sampled-softmax sse-se", "cosine sse-se"}
+    assert {pair["arm"] for pair in block["pairs"]} == {"sampled-softmax sse-se", "modern sse-se"}
     assert document["provenance"]["command"][-2:] == ["--only", "ml1m-d4"]
     assert document["unfinished"] == ["video-d4", "beauty-d4", "sports-d4"]
     page, web = (out / "report.md").read_text(), (out / "report.html").read_text()
@@ -147,8 +147,10 @@ def test_declared_sizes() -> None:
     assert [block.name for block in small.blocks] == ["ml1m-d50", "video-d50", "beauty-d50", "sports-d50"]
     wanted = {"none", "dropout", "weight-decay", "sse-se-input", "sse-se-output", "sse-se", "sse-graph", "sse-pt"}
     assert wanted < {arm.name for arm in small.blocks[0].arms}
-    strong = {f"{loss}{swaps}" for loss in ("softmax", "cosine") for swaps in ("", " sse-se", " sse-graph")}
-    assert {"b6", "b6 sse-se"} | strong | wanted == {arm.name for arm in full.blocks[0].arms}
+    strong = {f"{loss}{swaps}" for loss in ("softmax", "modern") for swaps in ("", " sse-se", " sse-graph")}
+    assert {f"{b6}{swaps}" for b6 in ("b6", "modern-b6") for swaps in ("", " sse-se")} | strong | wanted == {
+        arm.name for arm in full.blocks[0].arms
+    }
     assert set(full.models) < {arm.name for arm in full.blocks[0].arms}
     assert set(full.models.values()) == {fact.model for fact in TABLE4}
     for each in SIZES:

@@ -10,7 +10,7 @@ from torchsse.experiments.reproduce.dataset import DataSet
 from torchsse.experiments.reproduce.paper import TABLE4
 from torchsse.experiments.reproduce.sequence_datasets import BEAUTY, ML1M_HISTORIES, SPORTS, VIDEO
 from torchsse.experiments.reproduce.table import Block, Overrides, Table
-from torchsse.experiments.sequence_arms import cosine_arms, deeper_arms, sequence_arms, strong_arms
+from torchsse.experiments.sequence_arms import deeper_arms, modern_arms, sequence_arms, strong_arms
 from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
 
 __all__ = ["SIZES", "Size", "table4"]
@@ -65,8 +65,8 @@ _LAST = ("dropout", "weight-decay", "sse-graph", "sse-pt")
 def table4(wanted: Overrides) -> Table:
     """The paper's rows, each regulariser alone, SSE-Graph, SSE-PT, and plain and SSE over a loss of today."""
     size = SIZES[wanted.size or "small"]
-    if wanted.ranks is not None and any(rank < 2 for rank in wanted.ranks):
-        raise ConfigError("--ranks of table4 are widths: expected at least 2")
+    if wanted.ranks is not None and any(rank < 2 or rank % 2 for rank in wanted.ranks):
+        raise ConfigError("--ranks of table4 are widths: expected even numbers, at least 2")
     widths = wanted.ranks or (size.hidden,)
     blocks = []
     for data in SETS:
@@ -117,9 +117,12 @@ def table4(wanted: Overrides) -> Table:
             size.loss: strong,
             f"{size.loss} sse-se": "the same, both swapped",
             f"{size.loss} sse-graph": "the same, both swapped along shared actors",
-            "cosine": "SASRec with the cross-entropy over 256 shared random items, of cosines divided by .05",
-            "cosine sse-se": "the same, both swapped",
-            "cosine sse-graph": "the same, both swapped along shared actors",
+            "modern": "SASRec as it is trained today: cross-entropy over cosines of 256 shared random items that the "
+            "user has not, rotary positions, any stretch of long histories, learning rate .002",
+            "modern sse-se": "the same, both swapped",
+            "modern sse-graph": "the same, both swapped along shared actors",
+            "modern-b6": "the same as modern with 6 blocks",
+            "modern-b6 sse-se": "the same, both swapped",
         },
         differs=(
             "The paper's protocol ranks the last item among 100 random ones (sampled); ranks among all items stand "
@@ -158,11 +161,13 @@ def _in_words(metric: str) -> str:
 
 def _arms(data: DataSet, size: Size) -> tuple[Arm, ...]:
     graph, sparse = "item" in data.graphs, data is not ML1M_HISTORIES
+    deeper = size.deeper and not sparse
     arms = (
         *sequence_arms(item_graph=graph, sparse=sparse),
-        *(deeper_arms(sparse=sparse) if size.deeper and data is ML1M_HISTORIES else ()),
+        *(deeper_arms(sparse=sparse) if deeper else ()),
         *strong_arms(item_graph=graph and size.deeper, sparse=sparse, loss=size.loss),
-        *cosine_arms(item_graph=graph and size.deeper, sparse=sparse),
+        *modern_arms(item_graph=graph and size.deeper, sparse=sparse),
+        *(modern_arms(sparse=sparse, blocks=6) if deeper else ()),
     )
     # arms run in this order and take hours, so a run that is stopped should have the paper's rows and the strong loss
     return tuple(sorted(arms, key=lambda arm: arm.name in _LAST))
