@@ -65,7 +65,7 @@ def prepare_sequences(
     words = {name: value for name, value in given.items() if name in SequenceSettings.__dataclass_fields__}
     settings = SequenceSettings(**words)
     graph = given.get("item_graph")
-    check_arm_names(names, graph=graph is not None)
+    check_arm_names(names, graph=graph is not None, options="--item-graph")
     order, split = given.get("order"), given.get("split")
     data = load_sequence_data(
         actions,

@@ -198,8 +198,10 @@ def _laplacian() -> Arm:
     return arm_of("graph-laplacian", settings, graphs="given", model=GRAPH_ALS)
 
 
-def check_arm_names(names: Sequence[str] | None, *, graph: bool) -> None:
-    """What can be said of them before any data is read.
+def check_arm_names(
+    names: Sequence[str] | None, *, graph: bool, options: str = "--item-graph or --user-graph"
+) -> None:
+    """What can be said of them before any data is read; `options` give a graph.
 
     Raises:
         ConfigError: for a name that is no arm, or an arm along a graph where there is none.
@@ -208,7 +210,7 @@ def check_arm_names(names: Sequence[str] | None, *, graph: bool) -> None:
         if name not in (*ARM_NAMES, *SEQUENCE_ARM_NAMES):
             raise ConfigError(f"unknown arm {name!r}: expected some of {', '.join((*ARM_NAMES, *SEQUENCE_ARM_NAMES))}")
         if name in ("sse-graph", "graph-laplacian") and not graph:
-            raise ConfigError(f"arm {name!r} needs a graph: give --item-graph or --user-graph")
+            raise ConfigError(f"arm {name!r} needs a graph: give {options}")
 
 
 def select_arms(arms: tuple[Arm, ...], names: Sequence[str] | None) -> tuple[Arm, ...]:
