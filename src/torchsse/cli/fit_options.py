@@ -150,8 +150,9 @@ Loss = Annotated[
 ]
 SharedNegatives = Annotated[bool | None, flag(SEQUENCES, "shared-negatives", "One set of negatives for a batch.")]
 Calibration = Annotated[float | None, number(SEQUENCES, "t of gbce, 0 to 1. Default: 0.75.")]
-ExcludeSeen = Annotated[
-    bool | None, flag(SEQUENCES, "exclude-seen", "Shared negatives that a user has in train count for nothing there.")
+UnseenNegatives = Annotated[
+    bool | None,
+    flag(SEQUENCES, "unseen-negatives", "Shared negatives that a user has in train count for nothing there."),
 ]
 RandomWindow = Annotated[
     float | None,

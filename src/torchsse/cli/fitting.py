@@ -107,7 +107,7 @@ def fit(
     loss: f.Loss = None,
     shared_negatives: f.SharedNegatives = None,
     calibration: f.Calibration = None,
-    exclude_seen: f.ExcludeSeen = None,
+    unseen_negatives: f.UnseenNegatives = None,
     random_window: f.RandomWindow = None,
     positions: f.Positions = None,
     temperature: f.Temperature = None,

@@ -198,9 +198,7 @@ def _laplacian() -> Arm:
     return arm_of("graph-laplacian", settings, graphs="given", model=GRAPH_ALS)
 
 
-def check_arm_names(
-    names: Sequence[str] | None, *, graph: bool, options: str = "--item-graph or --user-graph"
-) -> None:
+def check_arm_names(names: Sequence[str] | None, *, graph: bool, options: str = "--item-graph or --user-graph") -> None:
     """What can be said of them before any data is read; `options` give a graph.
 
     Raises:

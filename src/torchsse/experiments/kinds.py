@@ -158,7 +158,7 @@ def _sequence_words(settings: CompareSettings, chosen: Chosen) -> Chosen:
         "loss": settings.loss,
         "num_negatives": settings.num_negatives or 1,
         "shared_negatives": (settings.num_negatives or 1) > 1,
-        "exclude_seen": settings.exclude_seen,
+        "unseen_negatives": settings.unseen_negatives,
         "random_window": settings.random_window,
         "positions": settings.positions,
         "temperature": settings.temperature,

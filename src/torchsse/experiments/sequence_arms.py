@@ -109,7 +109,7 @@ def modern_arms(*, item_graph: bool = False, sparse: bool = False, blocks: int |
     (['modern', 'modern sse-se'], 'modern-b6', 0.1)
     """
     fixed: dict[str, float | str] = {
-        "loss": "sampled-softmax", "num_negatives": 256, "shared_negatives": True, "exclude_seen": True,
+        "loss": "sampled-softmax", "num_negatives": 256, "shared_negatives": True, "unseen_negatives": True,
         "temperature": 0.1, "positions": "rotary", "random_window": 0.5, "learning_rate": 0.002,
     }  # fmt: skip
     if blocks is not None:

@@ -35,7 +35,7 @@ class SequenceSettings(CompareSettings):
         loss: "bce", "gbce", "sampled-softmax" or "softmax", where an arm does not fix it.
         num_negatives: for each target; several are shared by a batch. None = by the loss: 1 for "bce", 256 for
             "sampled-softmax" and "gbce", which live on many; "softmax", over all items, draws none.
-        exclude_seen: shared negatives that a user has count for nothing there: see `SASRec`.
+        unseen_negatives: shared negatives that a user has count for nothing there: see `SASRec`.
         random_window: of longer histories: see `SASRec`.
         positions: "learned" or "rotary", where an arm does not fix it: see `SASRec`.
         temperature: scores are cosines divided by it; None: inner products.
@@ -66,7 +66,7 @@ class SequenceSettings(CompareSettings):
     attention_dropout: float | None = None
     loss: str = "bce"
     num_negatives: int | None = None
-    exclude_seen: bool = False
+    unseen_negatives: bool = False
     random_window: float = 0.0
     positions: str = "learned"
     temperature: float | None = None
@@ -100,8 +100,8 @@ class SequenceSettings(CompareSettings):
             raise ConfigError(f"temperature must be above 0, got {self.temperature}")
         if not 0.0 <= self.random_window <= 1.0:
             raise ConfigError(f"random_window must be from 0 to 1, got {self.random_window}")
-        if self.exclude_seen and usual is None:
-            raise ConfigError(f"exclude_seen: {self.loss} is over all items and draws none to exclude")
+        if self.unseen_negatives and usual is None:
+            raise ConfigError(f"unseen_negatives: {self.loss} is over all items and draws none")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ConfigError(f"ema_decay must be at least 0 and below 1, got {self.ema_decay}")
         if self.precision not in ("fp32", "bf16"):

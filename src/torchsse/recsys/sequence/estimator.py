@@ -12,26 +12,23 @@ import torch
 
 from torchsse.data import Sequences, as_sequences
 from torchsse.errors import ConfigError, DataError
-from torchsse.metrics import RANKING_METRICS
 from torchsse.recsys.base import Codes, Floats, Recommender
-from torchsse.recsys.graphs import check_graph_words, table_law
-from torchsse.recsys.params import check_choice, check_integer, check_number
+from torchsse.recsys.graphs import table_law
+from torchsse.recsys.params import check_integer
 from torchsse.recsys.ranking import RankingTest
 from torchsse.recsys.sequence.candidates import Candidates, draw_candidates, measure_candidates
+from torchsse.recsys.sequence.check import SAMPLED, check_sequence_params
 from torchsse.recsys.sequence.encode import encode_histories, threads
 from torchsse.recsys.sequence.histories import History, last_known, merge
 from torchsse.recsys.sequence.loop import run_sequence_epochs
-from torchsse.recsys.sequence.losses import LOSSES
-from torchsse.recsys.sequence.network import SequenceNetwork, check_heads
-from torchsse.recsys.sequence.trainer import SequenceTrainer, TrainWords
+from torchsse.recsys.sequence.network import SequenceNetwork
+from torchsse.recsys.sequence.trainer import SequenceTrainer
+from torchsse.recsys.sequence.words import TrainWords
 from torchsse.recsys.topk import top_k
 from torchsse.recsys.training import Callback, checkpoint_for
 from torchsse.transition import Law
 
 __all__ = ["SequenceRecommender"]
-
-_SAMPLED = "sampled_"
-_LONGEST = 10_000
 
 
 class SequenceRecommender(Recommender):
@@ -56,7 +53,7 @@ class SequenceRecommender(Recommender):
     loss: str
     num_negatives: int
     shared_negatives: bool
-    exclude_seen: bool
+    unseen_negatives: bool
     calibration: float
     temperature: float | None
     learning_rate: float
@@ -74,44 +71,7 @@ class SequenceRecommender(Recommender):
     checkpoint_seconds: float
 
     def _check_params(self) -> None:
-        for name in (
-            "hidden", "blocks", "heads", "max_length", "num_negatives", "batch_size", "epochs", "validate_every",
-            "num_threads",
-        ):  # fmt: skip
-            check_integer(name, getattr(self, name), 1)
-        check_integer("seed", self.seed, 0)
-        if self.seed >= 1 << 63:
-            raise ConfigError(f"seed: expected an integer below 2^63, got {self.seed}")
-        if self.patience is not None:
-            check_integer("patience", self.patience, 1)
-        check_number("learning_rate", self.learning_rate, 0.0, open_low=True)
-        for name in ("weight_decay", "checkpoint_seconds"):
-            check_number(name, getattr(self, name), 0.0)
-        check_number("dropout", self.dropout, 0.0, 1.0, open_high=True)
-        check_number("attention_dropout", self._attention_dropout(), 0.0, 1.0, open_high=True)
-        for name in ("p0_input", "p0_output", "p0_user", "calibration"):
-            check_number(name, getattr(self, name, 0.0), 0.0, 1.0)
-        if self.temperature is not None:
-            check_number("temperature", self.temperature, 0.0, open_low=True)
-        check_number("random_window", self.random_window, 0.0, 1.0)
-        check_number("ema_decay", self.ema_decay, 0.0, 1.0, open_high=True)
-        check_choice("loss", self.loss, LOSSES)
-        if self.loss == "softmax" and self.num_negatives != 1:
-            raise ConfigError(f"num_negatives: softmax is over all items and draws none, got {self.num_negatives}")
-        if self.loss == "softmax" and self.exclude_seen:
-            raise ConfigError("exclude_seen: softmax is over all items and draws none to exclude")
-        check_choice("precision", self.precision, ("fp32", "bf16"))
-        name, _, k = str(self.metric).removeprefix(_SAMPLED).partition("@")
-        known = ("ndcg", "hr") if str(self.metric).startswith(_SAMPLED) else RANKING_METRICS
-        if name not in known or not k.isascii() or not k.isdigit() or not 1 <= int(k) <= _LONGEST:
-            raise ConfigError(f"metric: expected {', '.join(known)}, '@' and 1 to {_LONGEST}, got {self.metric!r}")
-        check_graph_words("item", self.item_graph, self.rho_item)
-        width = self.hidden + int(getattr(self, "user_hidden", 0))
-        check_heads(width, self.heads, self.positions)
-        if self.coupled and self.p0_output != 0.0:
-            raise ConfigError(
-                f"coupled moves targets by the coins of inputs: expected p0_output = 0 with it, got {self.p0_output}"
-            )
+        check_sequence_params(self)
 
     # fitting ----------------------------------------------------------------------------------------------------
 
@@ -179,7 +139,7 @@ class SequenceRecommender(Recommender):
             loss=self.loss,
             num_negatives=int(self.num_negatives),
             shared_negatives=bool(self.shared_negatives) or self.loss == "sampled-softmax",
-            exclude_seen=bool(self.exclude_seen),
+            unseen_negatives=bool(self.unseen_negatives),
             random_window=float(self.random_window),
             calibration=float(self.calibration),
             p0_input=float(self.p0_input),
@@ -193,9 +153,9 @@ class SequenceRecommender(Recommender):
 
     def _measure(self, held_out: Sequences) -> Callable[[], float]:
         k = int(self.metric.partition("@")[2])
-        if self.metric.startswith(_SAMPLED):
+        if self.metric.startswith(SAMPLED):
             candidates = self.draw_candidates(held_out)
-            name = self.metric.removeprefix(_SAMPLED)
+            name = self.metric.removeprefix(SAMPLED)
             return lambda: float(self.evaluate_sampled(candidates, ks=(k,))["means"][name])
         test = RankingTest(self, held_out.to_ratings(), ks=(k,))
         return lambda: float(test.run(self._scorer(test))["means"][self.metric])

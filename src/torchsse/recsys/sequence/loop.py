@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from torchsse.recsys.sequence.state import arrays_of, restore
 from torchsse.recsys.sequence.trainer import SequenceTrainer
 from torchsse.recsys.training import Callback, Checkpoint, DivergedError
 
@@ -98,7 +99,7 @@ def _parameters(trainer: SequenceTrainer) -> Arrays:
 
 
 def _arrays(trainer: SequenceTrainer, run: _Run) -> Arrays:
-    return {**trainer.arrays(), **{_BEST + name: value for name, value in (run.best or {}).items()}}
+    return {**arrays_of(trainer), **{_BEST + name: value for name, value in (run.best or {}).items()}}
 
 
 def _progress(run: _Run, epoch: int, history: list[dict[str, Any]]) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def _resume(trainer: SequenceTrainer, checkpoint: Checkpoint | None, history: li
     if found is None:
         return _Run()
     progress, arrays = found
-    trainer.restore(arrays)
+    restore(trainer, arrays)
     history.extend(progress["history"])
     best = {name.removeprefix(_BEST): np.array(a) for name, a in arrays.items() if name.startswith(_BEST)}
     return _Run(

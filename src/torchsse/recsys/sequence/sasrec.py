@@ -45,9 +45,9 @@ class SASRec(SequenceRecommender):
         shared_negatives: one set of negatives for a batch, drawn from all items: a matrix product, so that hundreds
             are cheap. False: each target has its own, none of which its user has in train (any, for who has all
             items). "sampled-softmax" always shares.
-        exclude_seen: shared negatives that the user has in train count for nothing in that user's losses, so that the
-            sampled softmax is over the items left: those that rank against the target when what was seen is masked,
-            in either protocol. Negatives of a target's own are such anyway.
+        unseen_negatives: shared negatives that the user has in train count for nothing in that user's losses; the
+            sampled softmax is over the items left then. These are what ranks against the target when what was seen is
+            masked, in either protocol. A target's own negatives are such anyway.
         calibration: t of "gbce".
         positions: "learned", a row for each place counted from the end, as in the paper; "rotary": queries and keys are
             turned by their places (Su et al. 2021), so that what attention finds depends on how far back it is, and
@@ -122,7 +122,7 @@ class SASRec(SequenceRecommender):
         *,
         attention_dropout: float | None = None,
         shared_negatives: bool = False,
-        exclude_seen: bool = False,
+        unseen_negatives: bool = False,
         calibration: float = 0.75,
         positions: str = "learned",
         random_window: float = 0.0,
@@ -137,7 +137,7 @@ class SASRec(SequenceRecommender):
         checkpoint_seconds: float = 0.0,
     ) -> None:
         self.hidden, self.blocks, self.heads, self.max_length = hidden, blocks, heads, max_length
-        self.positions, self.random_window, self.exclude_seen = positions, random_window, exclude_seen
+        self.positions, self.random_window, self.unseen_negatives = positions, random_window, unseen_negatives
         self.dropout, self.attention_dropout, self.weight_decay = dropout, attention_dropout, weight_decay
         self.p0_input, self.p0_output, self.coupled = p0_input, p0_output, coupled
         self.item_graph, self.rho_item, self.swap_unseen = item_graph, rho_item, swap_unseen

@@ -53,7 +53,7 @@ class SSEPT(SequenceRecommender):
         num_threads: of torch.
         attention_dropout: see `SASRec`.
         shared_negatives: see `SASRec`.
-        exclude_seen: see `SASRec`.
+        unseen_negatives: see `SASRec`.
         calibration: see `SASRec`.
         positions: see `SASRec`.
         random_window: see `SASRec`.
@@ -104,7 +104,7 @@ class SSEPT(SequenceRecommender):
         *,
         attention_dropout: float | None = None,
         shared_negatives: bool = False,
-        exclude_seen: bool = False,
+        unseen_negatives: bool = False,
         calibration: float = 0.75,
         positions: str = "learned",
         random_window: float = 0.0,
@@ -119,7 +119,7 @@ class SSEPT(SequenceRecommender):
         checkpoint_seconds: float = 0.0,
     ) -> None:
         self.hidden, self.user_hidden, self.blocks, self.heads = hidden, user_hidden, blocks, heads
-        self.positions, self.random_window, self.exclude_seen = positions, random_window, exclude_seen
+        self.positions, self.random_window, self.unseen_negatives = positions, random_window, unseen_negatives
         self.max_length, self.dropout, self.attention_dropout = max_length, dropout, attention_dropout
         self.weight_decay, self.coupled = weight_decay, coupled
         self.p0_user, self.p0_input, self.p0_output = p0_user, p0_input, p0_output

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,37 +21,16 @@ from torchsse.recsys.sequence.dropout import Dropout
 from torchsse.recsys.sequence.losses import sampled_loss, softmax_loss
 from torchsse.recsys.sequence.network import SequenceNetwork
 from torchsse.recsys.sequence.swapping import swap_coupled, swap_table
+from torchsse.recsys.sequence.words import TrainWords
 from torchsse.recsys.swap_table import SwapTable
 from torchsse.transition import Law
 
-__all__ = ["SequenceTrainer", "TrainWords"]
+__all__ = ["SequenceTrainer"]
 
 #: What a stream of random words is for.
 ORDER, COIN, CHANCE, MASK, WINDOW = 0, 1, 2, 3, 4
 _ROWS = {"cpu": 11}  # sequences in a group; elsewhere launches cost more than padding
 _ROWS_ELSEWHERE = 32
-
-
-@dataclass(frozen=True)
-class TrainWords:
-    """What a step does."""
-
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    loss: str
-    num_negatives: int
-    shared_negatives: bool
-    exclude_seen: bool
-    random_window: float
-    calibration: float
-    p0_input: float
-    p0_output: float
-    p0_user: float
-    coupled: bool
-    ema_decay: float
-    precision: str
-    seed: int
 
 
 def _ranks() -> tuple[int, int]:
@@ -94,7 +72,7 @@ class SequenceTrainer:
         )
         self._draws = None
         users = np.flatnonzero(np.diff(indptr) >= 2)
-        if words.exclude_seen or (words.loss != "softmax" and not words.shared_negatives):
+        if words.unseen_negatives or (words.loss != "softmax" and not words.shared_negatives):
             self._draws = UnseenItems(indptr, items, network.num_items, self.device)
         self._users = users
         self._input, self._output, self._certain = (
@@ -244,42 +222,6 @@ class SequenceTrainer:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    # state ------------------------------------------------------------------------------------------------------
-
     def judged(self) -> AbstractContextManager[None]:
         """Inside, the network has the parameters that a fit is judged by and ends with: averages, if there are any."""
         return nullcontext() if self.average is None else self.average.shown()
-
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Parameters, what Adam keeps of each, and averages, by name."""
-        found = {}
-        if self.average is not None:
-            found = {f"average.{name}": _host(value) for name, value in zip(self.average.names, self.average.values)}
-            found["updates"] = np.array([self.average.updates])
-        for name, parameter in self.network.named_parameters():
-            found[f"network.{name}"] = _host(parameter)
-            for word, value in self.optimizer.state.get(parameter, {}).items():
-                found[f"adam.{word}.{name}"] = _host(value)
-        return found
-
-    def restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        """Go back to what `arrays` returned."""
-        with torch.no_grad():
-            for name, parameter in self.network.named_parameters():
-                parameter.copy_(torch.from_numpy(arrays[f"network.{name}"]))
-                state = {
-                    word: torch.from_numpy(np.array(arrays[f"adam.{word}.{name}"])).to(self.device)
-                    for word in ("step", "exp_avg", "exp_avg_sq")
-                    if f"adam.{word}.{name}" in arrays
-                }
-                if state:
-                    self.optimizer.state[parameter] = state
-            if self.average is not None:
-                self.average.updates = int(arrays["updates"][0])
-                for name, value in zip(self.average.names, self.average.values):
-                    value.copy_(torch.from_numpy(np.array(arrays[f"average.{name}"])))
-
-
-def _host(value: Tensor) -> npt.NDArray[Any]:
-    found: npt.NDArray[Any] = value.detach().cpu().numpy().copy()
-    return found

@@ -81,14 +81,14 @@ def test_fits_learn_nothing_against_what_their_users_have(estimator, loss) -> No
     parts = leave_last_out(markov(num_users=60, length=16)[0])
     losses = []
     for exclude in (False, True):
-        model = estimator(**{**SMALL, "loss": loss}, dropout=0.0, exclude_seen=exclude).fit(parts.train)
+        model = estimator(**{**SMALL, "loss": loss}, dropout=0.0, unseen_negatives=exclude).fit(parts.train)
         losses.append(model.history_[-1]["train_loss"])
     assert losses[1] < losses[0] - 0.05
 
 
 def test_a_run_with_it_resumes_to_the_bit(tmp_path) -> None:
     parts = leave_last_out(markov(num_users=40, length=16)[0])
-    words = {**SMALL, "exclude_seen": True, "random_window": 0.5, "max_length": 6, "p0_output": 0.1}
+    words = {**SMALL, "unseen_negatives": True, "random_window": 0.5, "max_length": 6, "p0_output": 0.1}
     whole = SASRec(**words).fit(parts.train, parts.validation)
 
     def killed(epoch: int, info: dict[str, Any]) -> bool:
@@ -104,5 +104,5 @@ def test_a_run_with_it_resumes_to_the_bit(tmp_path) -> None:
 
 def test_the_full_softmax_has_nothing_to_leave_out() -> None:
     for build in (lambda **w: SASRec(**w), lambda **w: SequenceSettings(**w)):
-        with pytest.raises(ConfigError, match="exclude_seen: softmax is over all items and draws none to exclude"):
-            build(loss="softmax", exclude_seen=True)
+        with pytest.raises(ConfigError, match="unseen_negatives: softmax is over all items and draws none"):
+            build(loss="softmax", unseen_negatives=True)
