@@ -203,12 +203,40 @@ def test_what_decides_can_be_chosen(data: Path, tmp_path: Path) -> None:
         ("table3", ["--precision", "bf16"]),
         ("figure3", ["--patience", "3"]),
         ("table4", ["--patience", "0"]),
+        ("table5", ["--seed", "3"]),
+        ("table4", ["--seed", "-1"]),
     ],
 )
 def test_where_they_have_no_meaning_they_are_refused(name: str, words: list[str], data: Path) -> None:
     done = CliRunner().invoke(app, ["reproduce", name, "--data", str(data), *words])
     assert done.exit_code == 2
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["table1", "table2", "table3", "table4"])
+def test_final_fits_have_the_seeds_from_the_one_that_is_asked_for(name: str) -> None:
+    found = [table(name, Overrides(seed=seed, seeds=2)).blocks[0].settings.final_seeds for seed in (None, 5)]
+    assert found == [[0, 1], [5, 6]]
+
+
+def test_a_later_seed_is_a_run_of_its_own(data: Path, tmp_path: Path) -> None:
+    words = ["--data", data, "--only", "ml1m-d4", "--device", "cpu", *TINY, "--arms", "none", "--seed"]
+    done = run(*words, 5, "--out", tmp_path)
+    assert done.exit_code == 0, done.stderr + str(done.exception)
+    place = tmp_path / "table4" / "small"
+    assert [path.name for path in (place / "ml1m-d4" / "predictions").iterdir()] == ["none-5.npy"]
+    assert "--seed 5" in " ".join(json.loads((place / "results.json").read_text())["provenance"]["command"])
+    done = run(*words, 6, "--out", tmp_path)
+    assert done.exit_code == 1
+    assert "other settings" in " ".join(done.stderr.split()) or "--restart" in done.stderr
+    assert (place / "ml1m-d4" / "predictions" / "none-5.npy").exists()
+
+
+def test_widths_are_even(data: Path, tmp_path: Path) -> None:
+    """Rotary positions turn pairs, and nobody should learn that after the first arms."""
+    done = run("--data", data, "--out", tmp_path, "--ranks", "7", "--dry-run")
+    assert done.exit_code == 1
+    assert "--ranks of table4 are widths: expected even numbers, at least 2" in " ".join(done.stderr.split())
 
 
 def test_what_it_says_of_its_budget_is_so() -> None:
