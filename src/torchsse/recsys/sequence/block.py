@@ -47,8 +47,8 @@ class Block(nn.Module):
         kv = torch.nn.functional.linear(normed, weight[width:], bias[width:])
         query = torch.nn.functional.linear(normed[last], weight[:width], bias[:width])
         if turn is not None:
+            # the query stays as it is: nothing follows the last action, so it is turned by nothing
             kv = torch.cat([self._turned(kv[:, :width], turn), kv[:, width:]], 1)
-            query = self._turned(query, turn.at(last))
         found, row = [], 0
         for start, rows, length in groups:
             part = kv[start : start + rows * length].view(rows, length, 2, heads, width // heads)

@@ -31,12 +31,6 @@ class Turn:
         angles = -left[:, None, None] * speeds
         self.cos, self.sin = angles.cos(), angles.sin()
 
-    def at(self, slots: Tensor) -> Turn:
-        """The same for some of the slots."""
-        found = Turn.__new__(Turn)
-        found.cos, found.sin = self.cos[slots], self.sin[slots]
-        return found
-
     def of(self, x: Tensor) -> Tensor:
         """x turned, (slots, heads, size), in its dtype: number i of a head and number i + size / 2 are a pair."""
         first, second = x.chunk(2, -1)
