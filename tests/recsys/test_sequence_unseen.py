@@ -16,7 +16,7 @@ from torchsse.errors import ConfigError
 from torchsse.experiments.sequence_settings import SequenceSettings
 from torchsse.recsys import SSEPT, SASRec
 from torchsse.recsys.sequence import shared
-from torchsse.recsys.sequence.draws import UnseenItems
+from torchsse.recsys.sequence.draws import SeenItems
 from torchsse.recsys.sequence.losses import sampled_loss
 
 N, D, T = 11, 5, 9
@@ -34,7 +34,7 @@ def test_who_has_what(histories, seed) -> None:
     indptr = np.concatenate([[0], np.cumsum([len(h) for h in histories])]).astype(np.int64)
     g = np.random.default_rng(seed)
     users, asked = g.integers(0, len(histories), 7), g.integers(0, 7, 9)
-    found = UnseenItems(indptr, items, 7, torch.device("cpu")).seen(torch.from_numpy(users), torch.from_numpy(asked))
+    found = SeenItems(indptr, items, 7, torch.device("cpu")).of(torch.from_numpy(users), torch.from_numpy(asked))
     assert found.tolist() == [[bool(i in histories[u]) for i in asked] for u in users]
 
 

@@ -13,6 +13,7 @@ from torchsse.experiments.swap_ranges import SEQUENCE_NEAR, SEQUENCE_RHO, SEQUEN
 
 __all__ = ["deeper_arms", "modern_arms", "sequence_arms", "strong_arms"]
 
+_NEGATIVES = {"num_negatives": 256, "shared_negatives": True}
 _DECAY = (Range(1e-6, 3e-4, log=True), 1e-5)
 
 
@@ -85,9 +86,7 @@ def strong_arms(*, item_graph: bool = False, sparse: bool = False, loss: str = "
     >>> [arm.name for arm in strong_arms()]
     ['softmax', 'softmax sse-se']
     """
-    fixed: dict[str, float | str] = {"loss": loss}
-    if loss != "softmax":
-        fixed |= {"num_negatives": 256, "shared_negatives": True}
+    fixed: dict[str, float | str] = {"loss": loss, **({} if loss == "softmax" else _NEGATIVES)}
     return _few(sequence_arms(item_graph=item_graph, sparse=sparse, fixed=fixed), loss)
 
 
@@ -109,8 +108,8 @@ def modern_arms(*, item_graph: bool = False, sparse: bool = False, blocks: int |
     (['modern', 'modern sse-se'], 'modern-b6', 0.05)
     """
     fixed: dict[str, float | str] = {
-        "loss": "sampled-softmax", "num_negatives": 256, "shared_negatives": True, "unseen_negatives": True,
-        "temperature": 0.05, "positions": "rotary", "random_window": 0.5, "learning_rate": 0.002,
+        "loss": "sampled-softmax", **_NEGATIVES, "unseen_negatives": True, "temperature": 0.05,
+        "positions": "rotary", "random_window": 0.5, "learning_rate": 0.002,
     }  # fmt: skip
     if blocks is not None:
         fixed["blocks"] = blocks

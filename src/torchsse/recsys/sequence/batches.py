@@ -52,9 +52,14 @@ class Batch:
         out[self.slot] = values.long()
         return out
 
+    @property
+    def row(self) -> Tensor:
+        """`layout.row` as a tensor, (T,)."""
+        return torch.from_numpy(self.layout.row).to(self.slot.device)
+
     def users_of_actions(self, users: Tensor | None = None) -> Tensor:
         """`rows`, or other values per row, for each action, (T,)."""
-        return (self.rows if users is None else users)[torch.from_numpy(self.layout.row).to(self.slot.device)]
+        return (self.rows if users is None else users)[self.row]
 
     def users_of_slots(self, users: Tensor) -> Tensor:
         """Values per row for each slot, (slots,)."""

@@ -1,4 +1,4 @@
-"""Items to compare a target with: uniform over those that the user has not in train."""
+"""Items to compare a target with: which of them the user has in train, and draws that are uniform over the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,33 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["UnseenItems"]
+__all__ = ["SeenItems", "UnseenItems"]
+
+
+def _pairs(indptr: npt.NDArray[np.int64], items: npt.NDArray[np.int32], num_items: int) -> npt.NDArray[np.int64]:
+    """user * num_items + item of every pair there is, sorted."""
+    found: npt.NDArray[np.int64] = np.unique(np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)) * num_items + items)
+    return found
+
+
+class SeenItems:
+    """Tells which items users have; arguments as for `UnseenItems`.
+
+    >>> have = SeenItems(np.array([0, 2, 3]), np.array([4, 1, 0], dtype=np.int32), 5, torch.device("cpu"))
+    >>> have.of(torch.tensor([1, 0]), torch.tensor([0, 4])).tolist()
+    [[True, False], [False, True]]
+    """
+
+    def __init__(
+        self, indptr: npt.NDArray[np.int64], items: npt.NDArray[np.int32], num_items: int, device: torch.device
+    ) -> None:
+        self._pairs, self._num_items = torch.from_numpy(_pairs(indptr, items, num_items)).to(device), num_items
+
+    def of(self, users: Tensor, items: Tensor) -> Tensor:
+        """Which of the users has which of the items, (len(users), len(items)), bool."""
+        keys = users[:, None] * self._num_items + items
+        place = torch.searchsorted(self._pairs, keys).clamp(max=len(self._pairs) - 1)
+        return self._pairs[place] == keys
 
 
 class UnseenItems:
@@ -23,9 +49,7 @@ class UnseenItems:
     def __init__(
         self, indptr: npt.NDArray[np.int64], items: npt.NDArray[np.int32], num_items: int, device: torch.device
     ) -> None:
-        owner = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-        pairs = np.unique(owner * num_items + items)
-        self._pairs, self._num_items = torch.from_numpy(pairs).to(device), num_items
+        pairs = _pairs(indptr, items, num_items)
         owner, seen = pairs // num_items, pairs % num_items
         degree = np.bincount(owner, minlength=len(indptr) - 1)
         start = np.cumsum(degree) - degree
@@ -39,12 +63,6 @@ class UnseenItems:
         """Which users have an unseen item at all."""
         found: npt.NDArray[np.bool_] = (self._unseen > 0).cpu().numpy()
         return found
-
-    def seen(self, users: Tensor, items: Tensor) -> Tensor:
-        """Which of the users has which of the items, (len(users), len(items)), bool."""
-        keys = users[:, None] * self._num_items + items
-        place = torch.searchsorted(self._pairs, keys).clamp(max=len(self._pairs) - 1)
-        return self._pairs[place] == keys
 
     def draw(self, users: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """(len(users), count) items, each uniform over those its user has not; over all items for who has them all."""

@@ -15,8 +15,8 @@ from torch import Tensor
 from torchsse.recsys.kernels.rng import stream
 from torchsse.recsys.sequence.attention import Attention
 from torchsse.recsys.sequence.average import Average
-from torchsse.recsys.sequence.batches import Batch, Packed
-from torchsse.recsys.sequence.draws import UnseenItems
+from torchsse.recsys.sequence.batches import Batch, Packed, window_starts
+from torchsse.recsys.sequence.draws import SeenItems, UnseenItems
 from torchsse.recsys.sequence.dropout import Dropout
 from torchsse.recsys.sequence.losses import sampled_loss, softmax_loss
 from torchsse.recsys.sequence.network import SequenceNetwork
@@ -70,10 +70,11 @@ class SequenceTrainer:
         self._packed = Packed(
             indptr, items, network.max_length, self.device, _ROWS.get(self.device.type, _ROWS_ELSEWHERE)
         )
-        self._draws = None
         users = np.flatnonzero(np.diff(indptr) >= 2)
-        if words.unseen_negatives or (words.loss != "softmax" and not words.shared_negatives):
-            self._draws = UnseenItems(indptr, items, network.num_items, self.device)
+        shared, drawn = words.shared_negatives, words.loss != "softmax"
+        pairs = indptr, items, network.num_items, self.device
+        self._seen = SeenItems(*pairs) if words.unseen_negatives and shared else None
+        self._draws = UnseenItems(*pairs) if drawn and not shared else None
         self._users = users
         self._input, self._output, self._certain = (
             None if item_law is None else SwapTable(item_law, p0) for p0 in (words.p0_input, words.p0_output, 1.0)
@@ -148,7 +149,7 @@ class SequenceTrainer:
             count = len(batch.inputs)
             loss = self.loss(batch, coin, chance)
             if len(mine) < len(whole):
-                lengths = np.minimum(np.diff(self._packed.indptr)[whole] - 1, self.network.max_length)
+                _, lengths = window_starts(self._packed.indptr, whole, self.network.max_length, 1)
                 loss = loss * (count / float(lengths.sum()))
                 total += loss.detach() * float(lengths.sum())
             else:
@@ -166,7 +167,8 @@ class SequenceTrainer:
         """How many of the latest actions of each user are passed over in this epoch."""
         if not self.words.random_window:
             return None
-        spare = np.maximum(np.diff(self._packed.indptr)[users] - 1 - self.network.max_length, 0)
+        indptr = self._packed.indptr
+        spare = window_starts(indptr, users, self.network.max_length, 1)[0] - indptr[users]
         chosen = window.random(len(users)) < self.words.random_window
         found: npt.NDArray[np.int64] = window.integers(0, spare + 1) * chosen
         return found
@@ -205,12 +207,11 @@ class SequenceTrainer:
         if words.loss == "softmax":
             return softmax_loss(vectors, targets, weight[: network.num_items])
         seen = row = None
-        if words.shared_negatives:
+        if self._draws is None:
             negatives = torch.randint(network.num_items, (words.num_negatives,), device=self.device, generator=chance)
-            if self._draws is not None:
-                seen, row = self._draws.seen(batch.rows, negatives), torch.from_numpy(batch.layout.row).to(self.device)
+            if self._seen is not None:
+                seen, row = self._seen.of(batch.rows, negatives), batch.row
         else:
-            assert self._draws is not None
             negatives = self._draws.draw(batch.users_of_actions(), words.num_negatives, chance)
         return sampled_loss(
             words.loss, vectors, targets, negatives, weight, network.num_items, words.calibration, offset, seen, row
