@@ -79,7 +79,11 @@ def forest_figure(document: dict[str, Any]) -> Figure | None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", color="#e6e6e6", lw=0.6)
         axes.set_axisbelow(True)
-        axes.legend(fontsize=7, frameon=False, loc="best")
+        # above the axes: inside, a marker of the legend passes for a difference
+        axes.legend(
+            fontsize=7, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(section.blocks),
+            borderaxespad=0.2, columnspacing=1.0,
+        )  # fmt: skip
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
     figure.supxlabel("95 % bootstrap intervals over users; filled: significant after Holm's correction", fontsize=8)
