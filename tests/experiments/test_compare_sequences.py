@@ -25,12 +25,14 @@ from torchsse.experiments.compare import compare
 from torchsse.experiments.fit_files import FITS
 from torchsse.experiments.kinds import SASREC, SSEPT_KIND
 from torchsse.experiments.models import load_model
+from torchsse.experiments.reproduce.paper import TABLE4
 from torchsse.experiments.search import propose
-from torchsse.experiments.sequence_arms import deeper_arms, sequence_arms, strong_arms
+from torchsse.experiments.sequence_arms import deeper_arms, published_arms, sequence_arms, strong_arms
 from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
 from torchsse.experiments.sequence_task import CANDIDATES, SequenceTask
 from torchsse.experiments.settings import CompareData, CompareSettings
 from torchsse.recsys.sequence import Candidates
+from torchsse.recsys.sequence.settings import setting
 from torchsse.recsys.sequence.trainer import SequenceTrainer
 from torchsse.report import markdown_page, remarks, verdict
 
@@ -307,6 +309,18 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_pa
     with pytest.raises(ConfigError, match=f"^device: torch cannot use '{device}'"):
         compare(data, arms, replace(SETTINGS, device=device), tmp_path / "out", jobs=1, observer=Quiet())
     assert not (tmp_path / "out").exists()
+
+
+def test_the_papers_rows_have_the_papers_settings() -> None:
+    rows = {"": "none", "sse-se-input": "input", "sse-se-output": "output", "sse-se": "both"}
+    arms = published_arms(deeper=True)
+    assert len(arms) == len(TABLE4) / 2
+    for arm in arms:
+        model, _, swaps = arm.name.partition(" ")
+        published = setting(f"table4-b{'6' if model == 'paper-b6' else '2'}-{rows[swaps]}")
+        ours = {"blocks": 2, "p0_input": 0.0, "p0_output": 0.0} | arm.fixed
+        assert not arm.space
+        assert ours == {name: published.get(name, 0.0) for name in ours}, arm.name
 
 
 def test_arms_differ_in_what_they_name_only() -> None:

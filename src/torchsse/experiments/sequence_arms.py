@@ -1,7 +1,8 @@
 """The arms of `torchsse compare` for histories: the same rules as in `arms.py`, ranges for SASRec.
 
-The paper fixes dropout .1, weight decay 1e-5 (printed as "1e5") and p = .1. SSE slows the start and does a part of what
-dropout does, so here dropout and p are searched together, and the first trial has half the paper's p.
+The paper fixes dropout .1, weight decay 1e-5 (printed as "1e5") and p = .1: `published_arms`. SSE slows the start and
+does a part of what dropout does, so elsewhere dropout and p are searched together, and the first trial has half the
+paper's p.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from torchsse.experiments.kinds import SASREC, SSEPT_KIND, ModelKind
 from torchsse.experiments.space import Range
 from torchsse.experiments.swap_ranges import SEQUENCE_NEAR, SEQUENCE_RHO, SEQUENCE_SWAP, SEQUENCE_USER, Setting
 
-__all__ = ["deeper_arms", "modern_arms", "sequence_arms", "strong_arms"]
+__all__ = ["deeper_arms", "modern_arms", "published_arms", "sequence_arms", "strong_arms"]
 
 _NEGATIVES = {"num_negatives": 256, "shared_negatives": True}
 _DECAY = (Range(1e-6, 3e-4, log=True), 1e-5)
@@ -124,6 +125,30 @@ def deeper_arms(blocks: int = 6, *, sparse: bool = False) -> tuple[Arm, ...]:
     (['b6', 'b6 sse-se'], {'blocks': 6})
     """
     return _few(sequence_arms(sparse=sparse, fixed={"blocks": blocks}), f"b{blocks}")
+
+
+def published_arms(*, deeper: bool = False) -> tuple[Arm, ...]:
+    """The paper's rows with the paper's own settings, nothing searched: those of `recsys.sequence.SETTINGS`.
+
+    Args:
+        deeper: the two rows with 6 blocks too.
+
+    >>> [arm.name for arm in published_arms()]
+    ['paper', 'paper sse-se-input', 'paper sse-se-output', 'paper sse-se']
+    >>> published_arms(deeper=True)[-1].name, published_arms()[1].space
+    ('paper-b6 sse-se', {})
+    """
+    fixed: dict[str, float | str] = {"dropout": 0.1, "weight_decay": 1e-5, "learning_rate": 1e-3}
+    into, out = {"p0_input": 0.1}, {"p0_output": 0.1}
+    rows: dict[str, dict[str, float]] = {
+        "paper": {},
+        "paper sse-se-input": into,
+        "paper sse-se-output": out,
+        "paper sse-se": into | out,
+    }
+    if deeper:
+        rows |= {"paper-b6": {"blocks": 6}, "paper-b6 sse-se": into | out | {"blocks": 6}}
+    return tuple(arm_of(name, {}, fixed={**fixed, **row}, model=SASREC) for name, row in rows.items())
 
 
 def _few(arms: tuple[Arm, ...], prefix: str) -> tuple[Arm, ...]:

@@ -10,7 +10,13 @@ from torchsse.experiments.reproduce.dataset import DataSet
 from torchsse.experiments.reproduce.paper import TABLE4
 from torchsse.experiments.reproduce.sequence_datasets import BEAUTY, ML1M_HISTORIES, SPORTS, VIDEO
 from torchsse.experiments.reproduce.table import Block, Overrides, Table
-from torchsse.experiments.sequence_arms import deeper_arms, modern_arms, sequence_arms, strong_arms
+from torchsse.experiments.sequence_arms import (
+    deeper_arms,
+    modern_arms,
+    published_arms,
+    sequence_arms,
+    strong_arms,
+)
 from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
 
 __all__ = ["SIZES", "Size", "table4"]
@@ -102,6 +108,12 @@ def table4(wanted: Overrides) -> Table:
             "sse-se": "SSE-SE + SASRec, b = 2, px and py",
             "b6": "SASRec, b = 6",
             "b6 sse-se": "SSE-SE + SASRec, b = 6, px and py",
+            "paper": "SASRec, b = 2",
+            "paper sse-se-input": "SSE-SE + SASRec, b = 2, px",
+            "paper sse-se-output": "SSE-SE + SASRec, b = 2, py",
+            "paper sse-se": "SSE-SE + SASRec, b = 2, px and py",
+            "paper-b6": "SASRec, b = 6",
+            "paper-b6 sse-se": "SSE-SE + SASRec, b = 6, px and py",
         },
         labels={
             "none": "SASRec, 2 blocks, one negative; dropout and weight decay",
@@ -112,6 +124,12 @@ def table4(wanted: Overrides) -> Table:
             "sse-se": "both swapped",
             "sse-graph": "both swapped along shared actors",
             "sse-pt": "SSE-PT of the same width: a table of users, swapped with large p",
+            "paper": "the paper's own settings, nothing searched: dropout .1, weight decay 1e-5",
+            "paper sse-se-input": "the same, items of the history swapped with p .1",
+            "paper sse-se-output": "the same, items that should follow swapped with p .1",
+            "paper sse-se": "the same, both swapped with p .1",
+            "paper-b6": "the paper's own settings with 6 blocks",
+            "paper-b6 sse-se": "the same, both swapped with p .1",
             "b6": "6 blocks",
             "b6 sse-se": "the same, both swapped",
             size.loss: strong,
@@ -164,6 +182,7 @@ def _arms(data: DataSet, size: Size) -> tuple[Arm, ...]:
     deeper = size.deeper and not sparse
     arms = (
         *sequence_arms(item_graph=graph, sparse=sparse),
+        *(() if sparse else published_arms(deeper=deeper)),
         *(deeper_arms(sparse=sparse) if deeper else ()),
         *strong_arms(item_graph=graph and size.deeper, sparse=sparse, loss=size.loss),
         *modern_arms(item_graph=graph and size.deeper, sparse=sparse),
