@@ -139,7 +139,7 @@ def table4(wanted: Overrides) -> Table:
             "user has not, rotary positions, any stretch of long histories, learning rate .002",
             "modern sse-se": "the same, both swapped",
             "modern sse-graph": "the same, both swapped along shared actors",
-            "modern-b6": "the same as modern with 6 blocks",
+            "modern-b6": "the same as modern with 6 blocks and learning rate .001",
             "modern-b6 sse-se": "the same, both swapped",
         },
         differs=(
