@@ -77,6 +77,13 @@ def test_a_better_model_is_no_evidence_for_sse(document) -> None:
     assert "SSE helps here: als sse-se raises" in dict(sections(document)[0].verdicts)["r2, against als"]
 
 
+def test_a_model_without_sse_gives_no_verdict_where_another_has_it(document) -> None:
+    document["results"] = [r for r in document["results"] if r["arm"] != "sse-se"]
+    found = dict(sections(document)[0].verdicts)
+    assert set(found) == {"r1", "r2, against als"}
+    assert "no answer about SSE" in found["r1"], "no model has SSE there"
+
+
 def test_each_family_is_told_of_its_own_further_metrics(document) -> None:
     """By another metric SSE helps ALS, which is worse than `none` there; only ALS's own arm may say so."""
     old = [r for r in document["results"] if r["block"] == "r2"]

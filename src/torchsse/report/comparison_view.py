@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torchsse.report.document import Record, is_significant
+from torchsse.report.document import Record, baseline_of, is_significant
 from torchsse.report.families import family_verdicts, in_order, own_pairs
 from torchsse.report.format import epochs, interval, number, p_value, params, signed
 from torchsse.report.metric import best, gain, label
@@ -113,9 +113,10 @@ def _section(document: dict[str, Any], title: str) -> Section:
 
 
 def _verdicts(document: dict[str, Any], block: dict[str, Any]) -> list[tuple[str, str]]:
-    found = family_verdicts(block_document(document, block), block)
-    several = len(found) > 1
-    return [(block["column"] + (f", against {name}" if several else ""), sentence) for name, sentence in found]
+    own = block_document(document, block)
+    found = family_verdicts(own, block)
+    alone = [name for name, _ in found] == [baseline_of(own["results"])["arm"]]
+    return [(block["column"] + ("" if alone else f", against {name}"), sentence) for name, sentence in found]
 
 
 def _short(metric: str) -> str:

@@ -17,12 +17,16 @@ def own_pairs(block: dict[str, Any], metric: str) -> dict[str, Record]:
 
 
 def family_verdicts(document: dict[str, Any], block: dict[str, Any]) -> list[tuple[str, str]]:
-    """For each model the name of its plain arm and the verdict on its arms of SSE; the block's own model first."""
+    """For each model the name of its plain arm and the verdict on its arms of SSE; the block's own model first.
+
+    The block's own is left out where SSE was run over other models alone: its plain arm is there to compare them with.
+    """
     records = primary(document["results"])
     bases = dict.fromkeys(pair["against"] for pair in own_pairs(block, records[0]["metric"]).values())
     known = {record["arm"] for record in records}
     by_metric = [records, *further(document["results"]).values()]
-    found = [(baseline_of(records)["arm"], [r for each in by_metric for r in _first(each, block, set(bases))])]
+    first = [r for each in by_metric for r in _first(each, block, set(bases))]
+    found = [(baseline_of(records)["arm"], first)] if not bases or any("sse" in r["arm"] for r in first) else []
     found += [(base, [r for each in by_metric for r in _family(each, block, base)]) for base in bases if base in known]
     return [(name, verdict({**document, "results": family})) for name, family in found if family]
 
