@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ def unit(arm: str, kind: str) -> dict[str, object]:
 
 @pytest.fixture
 def block() -> Block:
-    return table("table4", Overrides(size="small")).blocks[0]
+    found = table("table4", Overrides(size="small")).blocks[0]
+    return replace(found, arms=tuple(arm for arm in found.arms if arm.space))  # two trials each
 
 
 def test_work_is_what_units_take(block: Block, tmp_path: Path) -> None:

@@ -100,4 +100,4 @@ def test_neighbours_in_memory_change_no_bit(solver: Callable[[str], Any], dtype:
     finally:
         gc.enable()
     assert not other, f"other bits with a free chunk of so many bytes, after so many others, behind the table: {other}"
-    assert tried > len(CHUNKS) // 4  # how often malloc obeys depends on what ran before in this process
+    assert tried > len(CHUNKS) // 16  # how often malloc obeys depends on what ran before in this process
