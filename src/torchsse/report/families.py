@@ -6,7 +6,7 @@ from typing import Any
 
 from torchsse.report.document import Record, baseline_of
 from torchsse.report.metric import further, primary
-from torchsse.report.verdict import verdict
+from torchsse.report.verdict import sse_records, verdict
 
 __all__ = ["family_verdicts", "in_order", "own_pairs"]
 
@@ -19,16 +19,17 @@ def own_pairs(block: dict[str, Any], metric: str) -> dict[str, Record]:
 def family_verdicts(document: dict[str, Any], block: dict[str, Any]) -> list[tuple[str, str]]:
     """For each model the name of its plain arm and the verdict on its arms of SSE; the block's own model first.
 
-    The block's own is left out where SSE was run over other models alone: its plain arm is there to compare them with.
+    A model without an arm of SSE is left out where another has one: its plain arm is there to compare that with.
     """
     records = primary(document["results"])
     bases = dict.fromkeys(pair["against"] for pair in own_pairs(block, records[0]["metric"]).values())
     known = {record["arm"] for record in records}
     by_metric = [records, *further(document["results"]).values()]
-    first = [r for each in by_metric for r in _first(each, block, set(bases))]
-    found = [(baseline_of(records)["arm"], first)] if not bases or any("sse" in r["arm"] for r in first) else []
+    found = [(baseline_of(records)["arm"], [r for each in by_metric for r in _first(each, block, set(bases))])]
     found += [(base, [r for each in by_metric for r in _family(each, block, base)]) for base in bases if base in known]
-    return [(name, verdict({**document, "results": family})) for name, family in found if family]
+    told = [(name, {**document, "results": family}) for name, family in found if family]
+    about_sse = [(name, own) for name, own in told if sse_records(own)]
+    return [(name, verdict(own)) for name, own in about_sse or told[:1]]
 
 
 def _first(records: list[Record], block: dict[str, Any], bases: set[str]) -> list[Record]:

@@ -8,7 +8,7 @@ from torchsse.report.document import Record, baseline_of, is_significant
 from torchsse.report.format import interval, number, p_value, signed
 from torchsse.report.metric import best, compared, further, gain, higher_is_better, label, primary, significantly_better
 
-__all__ = ["remarks", "verdict"]
+__all__ = ["remarks", "sse_records", "verdict"]
 
 
 def verdict(document: dict[str, Any]) -> str:
@@ -22,8 +22,7 @@ def verdict(document: dict[str, Any]) -> str:
     """
     records = primary(document["results"])
     baseline, others = baseline_of(records), compared(records)
-    metric = label(baseline["metric"])
-    sse = [record for record in others if "sse" in record["arm"] and _of_one_model(document, record, baseline)]
+    metric, sse = label(baseline["metric"]), sse_records(document)
     if not sse:
         return "No SSE arm was run, so there is no answer about SSE."
     leader = max(sse, key=gain)
@@ -54,6 +53,13 @@ def verdict(document: dict[str, Any]) -> str:
         text += f" {rival['arm']} {what} reaches {number(rival['mean'])}."
     arms = {record["arm"] for record in sse}
     return text + "".join(_also(name, [r for r in found if r["arm"] in arms]) for name, found in others_too.items())
+
+
+def sse_records(document: dict[str, Any]) -> list[Record]:
+    """What a verdict is about: the arms of SSE over the baseline's model, by the metric that decides."""
+    records = primary(document["results"])
+    baseline = baseline_of(records)
+    return [r for r in compared(records) if "sse" in r["arm"] and _of_one_model(document, r, baseline)]
 
 
 def _also(metric: str, records: list[Record]) -> str:
