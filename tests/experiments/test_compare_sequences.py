@@ -26,6 +26,8 @@ from torchsse.experiments.fit_files import FITS
 from torchsse.experiments.kinds import SASREC, SSEPT_KIND
 from torchsse.experiments.models import load_model
 from torchsse.experiments.reproduce.paper import TABLE4
+from torchsse.experiments.reproduce.table import Overrides
+from torchsse.experiments.reproduce.table4 import table4
 from torchsse.experiments.search import propose
 from torchsse.experiments.sequence_arms import deeper_arms, published_arms, sequence_arms, strong_arms
 from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
@@ -321,6 +323,10 @@ def test_the_papers_rows_have_the_papers_settings() -> None:
         ours = {"blocks": 2, "p0_input": 0.0, "p0_output": 0.0} | arm.fixed
         assert not arm.space
         assert ours == {name: published.get(name, 0.0) for name in ours}, arm.name
+        assert (ours["dropout"], ours["weight_decay"], ours["learning_rate"]) == (0.1, 1e-5, 1e-3)
+        said = next(fact.settings for fact in TABLE4 if fact.model == table4(Overrides(size="full")).models[arm.name])
+        assert {"p0_input": 0.0, "p0_output": 0.0} | said == {name: ours[name] for name in ("p0_input", "p0_output")}
+        assert ours["blocks"] == (6 if "-b6" in arm.name else 2)
 
 
 def test_arms_differ_in_what_they_name_only() -> None:

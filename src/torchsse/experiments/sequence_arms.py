@@ -139,17 +139,19 @@ def published_arms(*, deeper: bool = False) -> tuple[Arm, ...]:
     >>> published_arms(deeper=True)[-1].name, published_arms()[1].space
     ('paper-b6 sse-se', {})
     """
-    fixed: dict[str, float | str] = {"dropout": 0.1, "weight_decay": 1e-5, "learning_rate": 1e-3}
-    into, out = {"p0_input": 0.1}, {"p0_output": 0.1}
-    rows: dict[str, dict[str, float]] = {
-        "paper": {},
-        "paper sse-se-input": into,
-        "paper sse-se-output": out,
-        "paper sse-se": into | out,
-    }
+    from torchsse.recsys.sequence import setting
+
+    rows = {"paper": "b2-none", "paper sse-se-input": "b2-input", "paper sse-se-output": "b2-output"}
+    rows["paper sse-se"] = "b2-both"
     if deeper:
-        rows |= {"paper-b6": {"blocks": 6}, "paper-b6 sse-se": into | out | {"blocks": 6}}
-    return tuple(arm_of(name, {}, fixed={**fixed, **row}, model=SASREC) for name, row in rows.items())
+        rows |= {"paper-b6": "b6-none", "paper-b6 sse-se": "b6-both"}
+    words = {name: setting(f"table4-{row}") for name, row in rows.items()}
+    # width, length and batch are the budget's; the loss is the default
+    own = ("blocks", "dropout", "weight_decay", "learning_rate", "p0_input", "p0_output")
+    return tuple(
+        arm_of(name, {}, fixed={word: row[word] for word in own if word in row}, model=SASREC)
+        for name, row in words.items()
+    )
 
 
 def _few(arms: tuple[Arm, ...], prefix: str) -> tuple[Arm, ...]:
