@@ -10,13 +10,7 @@ from torchsse.experiments.reproduce.dataset import DataSet
 from torchsse.experiments.reproduce.paper import TABLE4
 from torchsse.experiments.reproduce.sequence_datasets import BEAUTY, ML1M_HISTORIES, SPORTS, VIDEO
 from torchsse.experiments.reproduce.table import Block, Overrides, Table
-from torchsse.experiments.sequence_arms import (
-    deeper_arms,
-    modern_arms,
-    published_arms,
-    sequence_arms,
-    strong_arms,
-)
+from torchsse.experiments.sequence_arms import deeper_arms, modern_arms, published_arms, sequence_arms, strong_arms
 from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
 
 __all__ = ["SIZES", "Size", "table4"]
@@ -145,11 +139,11 @@ def table4(wanted: Overrides) -> Table:
         differs=(
             "The paper's protocol ranks the last item among 100 random ones (sampled); ranks among all items stand "
             f"beside it. What decides on validation: {_in_words(wanted.metric or METRICS[0])}.",
-            "Every arm is tuned alike on validation, dropout, weight decay and p together; the paper fixes dropout .1, "
-            "weight decay 1e-5 (printed as 1e5) and p .1."
+            "Every arm is tuned alike on validation, dropout, weight decay and p together; the paper, and the arms "
+            "named paper, fix dropout .1, weight decay 1e-5 (printed as 1e5) and p .1."
             if searched
-            else "Nothing is searched: every arm has the settings that a search tries first; the paper has dropout .1, "
-            "weight decay 1e-5 (printed as 1e5) and p .1.",
+            else "Nothing is searched: every arm has the settings that a search tries first; the paper, and the arms "
+            "named paper, have dropout .1, weight decay 1e-5 (printed as 1e5) and p .1.",
             "A fit learns from all but each user's last two actions and stops by the one before the last, as in the "
             "code of SASRec.",
             f"Every fit takes {BATCH} histories a step and keeps a moving average of its parameters (decay "
