@@ -135,6 +135,14 @@ def compare(
             rich_help_panel=SEARCH,
         ),
     ] = None,
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Do not search it: every arm that has it takes this value. Repeatable.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     trials: Annotated[int, typer.Option(help="Search trials per arm. sasrec, ssept: 8.", rich_help_panel=SEARCH)] = 30,
     seeds: Annotated[int, typer.Option(help="Final fits per arm. sasrec, ssept: 3.", rich_help_panel=SEARCH)] = 5,
     seed: Annotated[int, typer.Option(help="Of splits, search and the first final fit.", rich_help_panel=SEARCH)] = 0,
@@ -162,9 +170,12 @@ def compare(
     torchsse compare ratings.parquet --user-column uid --item-column movie \\
       --arms none,sse-se --trials 8
     torchsse compare actions.txt --model sasrec --loss softmax --arms none,sse-se
+    torchsse compare actions.txt --model sasrec --arms none,sse-se --fix dropout=0.1 \\
+      --fix weight_decay=1e-5 --fix p0_input=0.1 --fix p0_output=0.1
     """
     from torchsse.errors import ConfigError
     from torchsse.experiments.arms import check_arm_names, select_arms
+    from torchsse.experiments.fixed_settings import fixed_values, with_fixed
     from torchsse.experiments.loading import load_compare_data
     from torchsse.experiments.ranking import RankingTask
     from torchsse.experiments.rating import RatingTask
@@ -172,12 +183,12 @@ def compare(
     from torchsse.experiments.task import task_of
 
     context.find_root().obj = RESUME
-    names = names_of(arms)
+    names, values = names_of(arms), fixed_values(fix or ())
     columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
     typed = {name: value for name, value in context.params.items() if _was_given(context, name)}
     if model in (CompareModel.sasrec, CompareModel.ssept):
         histories, rows, budget = prepare_sequences(
-            ratings, model.value, typed, names, columns, o.position(edge_weight)
+            ratings, model.value, typed, names, values, columns, o.position(edge_weight)
         )
         describe(histories)
         run(histories, rows, budget, out, jobs, restart)
@@ -225,6 +236,7 @@ def compare(
     if model is not None and model.value not in task.kinds:
         raise ConfigError(f"--model {model.value}: these data are {kind}, for which there are {', '.join(task.kinds)}")
     chosen = select_arms(task.arms(settings, None if model is None else model.value, **known), names)
+    chosen = with_fixed(chosen, values, settings, next(iter(task.kinds.values())))
     describe(data)
     run(data, chosen, settings, out, jobs, restart)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ def prepare_sequences(
     model: str,
     given: dict[str, Any],
     names: Sequence[str] | None,
+    fixed: Mapping[str, float],
     columns: Columns,
     edge_weight: str | int | None,
 ) -> tuple[CompareData, tuple[Arm, ...], SequenceSettings]:
@@ -49,10 +50,13 @@ def prepare_sequences(
         model: "sasrec" or "ssept".
         given: the options that were given, by name.
         names: of the arms, None for all.
+        fixed: settings that are not searched.
         columns: of the file.
         edge_weight: column of the edge file.
     """
     from torchsse.experiments.arms import check_arm_names, select_arms
+    from torchsse.experiments.fixed_settings import with_fixed
+    from torchsse.experiments.kinds import SASREC
     from torchsse.experiments.sequence_loading import is_sparse, load_sequence_data
     from torchsse.experiments.sequence_settings import SequenceSettings
     from torchsse.experiments.sequence_task import SequenceTask
@@ -80,4 +84,5 @@ def prepare_sequences(
         "tune_learning_rate": bool(given.get("tune_learning_rate")),
         "sparse": is_sparse(data),
     }
-    return data, select_arms(SequenceTask().arms(settings, model, **known), names), settings
+    arms = select_arms(SequenceTask().arms(settings, model, **known), names)
+    return data, with_fixed(arms, fixed, settings, SASREC), settings
