@@ -57,7 +57,7 @@ def test_compare(files: Path, tmp_path: Path) -> None:
         *TINY,
         *SHORT,
     ]
-    done = run(*command, "--arms", "sse-graph", "--out", out)
+    done = run(*command, "--arms", "sse-graph", "--fix", "rho-item=50", "--out", out)
     assert done.exit_code == 0, done.stderr
     assert "30 users, 20 items, 240 actions; test: the last one of 30 users" in done.stderr
     assert "Item graph: 20 of 20 items have a neighbour" in done.stderr
@@ -66,6 +66,7 @@ def test_compare(files: Path, tmp_path: Path) -> None:
     config = document["provenance"]["config"]
     assert config["task"] == "compare-sequences"
     assert (config["settings"]["hidden"], config["settings"]["trials"]) == (4, 1)
+    assert config["arms"]["sse-graph"]["fixed"] == {"rho_item": 50.0}
     # histories of eight: dropout is searched where short ones want it
     assert config["arms"]["none"]["space"]["dropout"][1] == 0.7
     page = (out / "report.md").read_text()
@@ -110,7 +111,9 @@ def test_tune(files: Path, tmp_path: Path) -> None:
         (["compare", "{}/actions.txt", "--model", "sasrec", "--positions", "sinus"], "positions must be learned or"),
         (["compare", "{}/actions.txt", "--model", "sasrec", "--random-window", "2"], "random_window must be from 0"),
         (["compare", "{}/actions.txt", "--positions", "rotary"], "--positions: for models of histories"),
-        (["compare", "{}/nowhere.txt", "--model", "sasrec"], "nowhere.txt"),
+        (["compare", "{}/nowhere.txt", "--model", "sasrec", "--fix", "dropout=0.1"], "nowhere.txt"),
+        (["compare", "{}/actions.txt", "--model", "sasrec", "--fix", "dropout=2"], "below 1, got 2"),
+        (["compare", "{}/actions.txt", "--fix", "p0_input=0.1"], "--fix p0_input: no arm here searches it"),
         (["tune", "mf", "{}/actions.txt", "--order", "file", "--out", "x"], "--order: mf has no such option"),
         (["tune", "sasrec", "{}/actions.txt", "--user-graph", "x", "--out", "x"], "--user-graph"),
         (["tune", "sasrec", "{}/actions.txt", "--validation-splits", "2", "--out", "x"], "--validation-splits"),

@@ -13,6 +13,10 @@ from torchsse.experiments.tuning.dimensions import parse_value, split_word
 
 __all__ = ["fixed_values", "with_fixed"]
 
+_NEIGHBOURS = "neighbours"
+_OF_GRAPHS = (_NEIGHBOURS, "rho_user", "rho_item")
+"""An estimator takes these with a graph only; the first fit tries them."""
+
 
 def fixed_values(words: Sequence[str]) -> dict[str, float]:
     """What ``--fix NAME=VALUE`` says, by name.
@@ -46,7 +50,7 @@ def with_fixed(
     Args:
         arms: of one comparison.
         fixed: values by name.
-        settings: of the comparison; every changed arm is tried on its estimator before anything runs.
+        settings: of the comparison; every arm is tried on its estimator before anything runs.
         usual: the estimator of arms that name none.
 
     Raises:
@@ -64,8 +68,12 @@ def with_fixed(
         if name not in known:
             raise ConfigError(f"--fix {name}: no arm here searches it; they search {', '.join(known)}")
     changed = tuple(_fix(arm, fixed) for arm in arms)
+    neighbours = fixed.get(_NEIGHBOURS, 1)
+    if neighbours < 1 or neighbours % 1:
+        raise ConfigError(f"--fix {_NEIGHBOURS}: expected a whole number of at least 1, got {neighbours:g}")
     for arm in changed:
-        (arm.model or usual).build(settings, arm.params(arm.defaults))
+        words = {name: value for name, value in arm.params(arm.defaults).items() if name not in _OF_GRAPHS}
+        (arm.model or usual).build(settings, words)
     return changed
 
 
