@@ -12,7 +12,10 @@ from typer.testing import CliRunner, Result
 
 from torchsse.cli import app
 from torchsse.cli.models import estimator_of
-from torchsse.recsys import SASRec
+from torchsse.data import as_sequences
+from torchsse.data.sequence_split import leave_last_out
+from torchsse.metrics import paired_bootstrap
+from torchsse.recsys import SSEPT, SASRec
 from torchsse.recsys.sequence import Candidates
 
 SMALL = ["--hidden", 8, "--max-length", 12, "--epochs", 4, "--validate-every", 2, "--learning-rate", 0.02]
@@ -288,13 +291,46 @@ def test_fit_refusals(files: Path, tmp_path: Path, arguments: list[str], message
     assert message in done.stderr
 
 
+def test_evaluate_against_another_model(files: Path, fitted: dict[str, Path]) -> None:
+    """The same users and random items for both, and the paired bootstrap of the library."""
+    command = ["evaluate", fitted["sasrec"], files / "actions.txt", "--protocol", "both", "--negatives", 7]
+    done = run(*command, "--against", fitted["ssept"])
+    assert done.exit_code == 0, done.stderr
+    assert f"full, against {fitted['ssept']}: paired bootstrap over 30 users, p not corrected" in done.stdout
+    found = json.loads(run(*command, "--against", fitted["ssept"], "--json").stdout)
+    theirs = json.loads(run("evaluate", fitted["ssept"], *command[2:], "--json").stdout)
+    for protocol in ("full", "sampled"):
+        for metric in ("ndcg@10", "hr@10"):
+            told = found["against"][protocol][metric]
+            assert told["value"] == pytest.approx(found[protocol][metric])
+            assert told["against"] == pytest.approx(theirs[protocol][metric])
+            assert told["difference"] == pytest.approx(found[protocol][metric] - theirs[protocol][metric])
+            assert told["difference_ci95"][0] <= told["difference"] <= told["difference_ci95"][1]
+    mine, other = (kind.load(fitted[name]) for kind, name in ((SASRec, "sasrec"), (SSEPT, "ssept")))
+    whole = as_sequences(files / "actions.txt")
+    parts = leave_last_out(whole)
+    a, b = (model.evaluate(parts.test, history=parts.validation)["per_user"]["ndcg@10"] for model in (mine, other))
+    oracle = paired_bootstrap(a, b)
+    assert found["against"]["full"]["ndcg@10"]["p_value"] == oracle.p_value
+    assert found["against"]["full"]["ndcg@10"]["difference_ci95"] == [oracle.low, oracle.high]
+    itself = json.loads(run(*command, "--against", fitted["sasrec"], "--json").stdout)["against"]
+    assert itself["sampled"]["hr@10"]["difference"] == 0
+    assert itself["sampled"]["hr@10"]["p_value"] == 1
+
+
 def test_use_refusals(files: Path, fitted: dict[str, Path], tmp_path: Path) -> None:
     assert run("fit", "popularity", files / "actions.txt", "--out", tmp_path / "other").exit_code == 0
+    words = ["--hidden", 4, "--epochs", 1, "--out", tmp_path / "all"]
+    assert run("fit", "sasrec", files / "head.txt", *words).exit_code == 0
     actions, model = files / "actions.txt", fitted["sasrec"]
     for command, message in (
         (["evaluate", model, files / "shorter.txt", "--split", "last"], "is not what the model was trained on"),
         (["evaluate", model, actions, "--negatives", 5], "--negatives is for --protocol sampled or both"),
         (["evaluate", tmp_path / "other", actions, "--protocol", "full"], "--protocol is for models of histories"),
+        (["evaluate", model, actions, "--against", tmp_path / "other"], "expected a model of histories, got a Popul"),
+        (["evaluate", model, actions, "--against", tmp_path / "nowhere"], "nowhere"),
+        (["evaluate", model, files / "tail.txt", "--against", tmp_path / "all", "--split", "last"], "is not what the"),
+        (["evaluate", tmp_path / "other", actions, "--against", model], "--against is for models of histories"),
         (["recommend", model], "--user ID, or a history"),
         (["recommend", model, "--history", "1,2"], "expected at least one item of the train set"),
         (["recommend", model, "--history", "a,b"], "item ids are integers in this model, got 'a'"),

@@ -69,6 +69,15 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Another saved model: the difference user by user, with an interval, on the same random items.",
+            rich_help_panel=SEQUENCES,
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a saved model on test data.
@@ -85,6 +94,7 @@ def evaluate(
     torchsse evaluate model test.csv
     torchsse evaluate model test.csv --json
     torchsse evaluate model actions.txt --protocol both
+    torchsse evaluate with-sse actions.txt --protocol both --against plain
     """
     from torchsse.errors import ConfigError
     from torchsse.experiments.models import load_model
@@ -95,7 +105,9 @@ def evaluate(
     columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
     asked = {"order": order, "protocol": protocol, "split": split, "negatives": negatives, "seed": seed}
     given: dict[str, Any] = {
-        name: value for name, value in {**asked, "candidates": candidates}.items() if value is not None
+        name: value
+        for name, value in {**asked, "candidates": candidates, "against": against}.items()
+        if value is not None
     }
     if isinstance(model, SequenceRecommender):
         evaluate_sequences(model, columns, test, as_json, **given)

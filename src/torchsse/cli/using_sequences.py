@@ -17,6 +17,7 @@ from torchsse.report.metric import label
 if TYPE_CHECKING:
     from torchsse.experiments.loading import Columns
     from torchsse.experiments.sequences import Held
+    from torchsse.experiments.sequences import Split as SplitName
 
 __all__ = ["SEQUENCES", "Protocol", "Split", "evaluate_sequences", "observe", "recommend_next"]
 
@@ -53,8 +54,10 @@ def evaluate_sequences(
     negatives: int | None = None,
     seed: int | None = None,
     candidates: Path | None = None,
+    against: Path | None = None,
 ) -> None:
     """Measure by one protocol or both; each is named beside its numbers."""
+    from torchsse.cli.against import compared_users, show_compared, the_other
     from torchsse.errors import ConfigError
     from torchsse.experiments.sequences import held_part, stored_candidates
 
@@ -63,20 +66,33 @@ def evaluate_sequences(
             if value is not None:
                 raise ConfigError(f"--{name} is for --protocol sampled or both")
     actions = columns.sequences(test, None if order is None else order.value)
-    held = held_part(model, actions, None if split is None else split.value)
+    by: SplitName | None = None if split is None else split.value
+    held = held_part(model, actions, by)
+    rival = None if against is None else the_other(against, held, actions, by)
     found: dict[str, Any] = {}
+    compared: dict[str, Any] = {}
     if protocol is not Protocol.sampled:
         found["full"] = model.evaluate(held.test, CUTS, history=held.history)
+        if rival is not None:
+            other, part = rival
+            compared["full"] = compared_users(found["full"], other.evaluate(part.test, CUTS, history=part.history))
     if protocol is not Protocol.full:
         drawn = stored_candidates(
             model, held, 100 if negatives is None else negatives, 0 if seed is None else seed, candidates
         )
         found["sampled"] = model.evaluate_sampled(drawn, CUTS, history=held.history)
+        if rival is not None:
+            other, part = rival
+            theirs = other.evaluate_sampled(drawn, CUTS, history=part.history)
+            compared["sampled"] = compared_users(found["sampled"], theirs)
     if as_json:
         plain = {name: _plain(result) for name, result in found.items()}
-        typer.echo(json.dumps({"targets": held.what, **plain}))
-    else:
-        _show(held, found)
+        beside = {"against": {"directory": str(against), **compared}} if compared else {}
+        typer.echo(json.dumps({"targets": held.what, **plain, **beside}))
+        return
+    _show(held, found)
+    if against is not None:
+        show_compared(compared, against)
 
 
 def observe(model: Any, actions: Path, columns: Columns, order: o.Order | None) -> None:
