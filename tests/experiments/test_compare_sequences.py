@@ -288,6 +288,10 @@ def test_negatives_are_as_many_as_the_loss_needs() -> None:
         assert SequenceSettings(loss=loss, num_negatives=7).num_negatives == 7
         model: Any = SASREC.build(settings, {})
         assert (model.num_negatives, model.shared_negatives) == (wanted, wanted > 1)
+        several: Any = SASREC.build(SequenceSettings(loss=loss, num_negatives=7), {})
+        assert (several.num_negatives, several.shared_negatives) == (7, loss != "bce")
+        told: Any = SASREC.build(SequenceSettings(loss=loss, num_negatives=7, shared_negatives=True), {})
+        assert told.shared_negatives
         with pytest.raises(ConfigError, match="num_negatives must be at least 1"):
             SequenceSettings(loss=loss, num_negatives=0)
     assert SequenceSettings(loss="softmax").num_negatives is None

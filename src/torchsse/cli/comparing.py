@@ -97,6 +97,7 @@ def compare(
     max_length: f.MaxLength = None,
     attention_dropout: f.AttentionDropout = None,
     loss: f.Loss = None,
+    shared_negatives: f.SharedNegatives = None,
     unseen_negatives: f.UnseenNegatives = None,
     random_window: f.RandomWindow = None,
     positions: f.Positions = None,

@@ -157,7 +157,7 @@ def _sequence_words(settings: CompareSettings, chosen: Chosen) -> Chosen:
         "attention_dropout": settings.attention_dropout,
         "loss": settings.loss,
         "num_negatives": settings.num_negatives or 1,
-        "shared_negatives": (settings.num_negatives or 1) > 1,
+        "shared_negatives": settings.shared_negatives,
         "unseen_negatives": settings.unseen_negatives,
         "random_window": settings.random_window,
         "positions": settings.positions,

@@ -12,7 +12,7 @@ from torchsse.experiments.kinds import SASREC, SSEPT_KIND, ModelKind
 from torchsse.experiments.space import Range
 from torchsse.experiments.swap_ranges import SEQUENCE_NEAR, SEQUENCE_RHO, SEQUENCE_SWAP, SEQUENCE_USER, Setting
 
-__all__ = ["deeper_arms", "modern_arms", "published_arms", "sequence_arms", "strong_arms"]
+__all__ = ["deeper_arms", "modern_arms", "published_arms", "sequence_arms", "several_arms", "strong_arms"]
 
 _NEGATIVES = {"num_negatives": 256, "shared_negatives": True}
 _DECAY = (Range(1e-6, 3e-4, log=True), 1e-5)
@@ -117,6 +117,30 @@ def modern_arms(*, item_graph: bool = False, sparse: bool = False, blocks: int |
         fixed |= {"blocks": blocks, "learning_rate": 0.001}
     name = "modern" if blocks is None else f"modern-b{blocks}"
     return _few(sequence_arms(item_graph=item_graph, sparse=sparse, fixed=fixed), name)
+
+
+def several_arms(*, item_graph: bool = False, blocks: int | None = None) -> tuple[Arm, ...]:
+    """The same over the paper's loss with eight negatives for each target, trained as `modern` is.
+
+    On MovieLens-1M at d = 100 and 2 blocks it has after 20 epochs, on validation, what the softmax of `modern` has
+    after 50 (sampled NDCG@10 .648), and ends as high; with one negative it ends at .632. The loss learns most where
+    the odds of a target against its negatives are even: with eight near the tenth place among 100 random items. Each
+    target has its own negatives, for eight that a batch shares are too few.
+
+    Args:
+        item_graph: whether items have a graph.
+        blocks: as for `modern_arms`.
+
+    >>> [arm.name for arm in several_arms()], several_arms(blocks=6)[0].name, several_arms()[0].fixed["num_negatives"]
+    (['bce-8', 'bce-8 sse-se'], 'bce-8-b6', 8)
+    """
+    fixed: dict[str, float | str] = {
+        "loss": "bce", "num_negatives": 8, "shared_negatives": False,
+        "positions": "rotary", "random_window": 0.5, "learning_rate": 0.002,
+    }  # fmt: skip
+    if blocks is not None:
+        fixed |= {"blocks": blocks, "learning_rate": 0.001}
+    return _few(sequence_arms(item_graph=item_graph, fixed=fixed), "bce-8" if blocks is None else f"bce-8-b{blocks}")
 
 
 def deeper_arms(blocks: int = 6, *, sparse: bool = False) -> tuple[Arm, ...]:

@@ -33,8 +33,10 @@ class SequenceSettings(CompareSettings):
         max_length: items of a history that count.
         attention_dropout: of attention weights. None: as the dropout of an arm.
         loss: "bce", "gbce", "sampled-softmax" or "softmax", where an arm does not fix it.
-        num_negatives: for each target; several are shared by a batch. None = by the loss: 1 for "bce", 256 for
+        num_negatives: for each target, or for each batch if shared. None = by the loss: 1 for "bce", 256 for
             "sampled-softmax" and "gbce", which live on many; "softmax", over all items, draws none.
+        shared_negatives: one set of them for a batch, so that hundreds are cheap. None = by the loss: "bce" draws for
+            each target, the others for a batch.
         unseen_negatives: shared negatives that a user has count for nothing there: see `SASRec`.
         random_window: of longer histories: see `SASRec`.
         positions: "learned" or "rotary", where an arm does not fix it: see `SASRec`.
@@ -66,6 +68,7 @@ class SequenceSettings(CompareSettings):
     attention_dropout: float | None = None
     loss: str = "bce"
     num_negatives: int | None = None
+    shared_negatives: bool | None = None
     unseen_negatives: bool = False
     random_window: float = 0.0
     positions: str = "learned"
@@ -87,6 +90,8 @@ class SequenceSettings(CompareSettings):
             object.__setattr__(self, "num_negatives", usual)
         elif usual is None:
             raise ConfigError(f"num_negatives: {self.loss} is over all items and draws none, got {self.num_negatives}")
+        if self.shared_negatives is None:
+            object.__setattr__(self, "shared_negatives", self.loss != "bce" and (self.num_negatives or 1) > 1)
         drawn = () if usual is None else ("num_negatives",)
         counts = ("blocks", "heads", "max_length", *drawn, "batch_size", "validate_every", "num_threads")
         for name, least in (("hidden", 2), *((name, 1) for name in counts)):

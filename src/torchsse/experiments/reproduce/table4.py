@@ -10,7 +10,15 @@ from torchsse.experiments.reproduce.dataset import DataSet
 from torchsse.experiments.reproduce.paper import TABLE4
 from torchsse.experiments.reproduce.sequence_datasets import BEAUTY, ML1M_HISTORIES, SPORTS, VIDEO
 from torchsse.experiments.reproduce.table import Block, Overrides, Table
-from torchsse.experiments.sequence_arms import deeper_arms, modern_arms, published_arms, sequence_arms, strong_arms
+from torchsse.experiments.reproduce.table4_words import MODELS, labels
+from torchsse.experiments.sequence_arms import (
+    deeper_arms,
+    modern_arms,
+    published_arms,
+    sequence_arms,
+    several_arms,
+    strong_arms,
+)
 from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
 
 __all__ = ["SIZES", "Size", "table4"]
@@ -86,56 +94,13 @@ def table4(wanted: Overrides) -> Table:
             remark = " ".join((size.remark, *([_ONE_SEED] if settings.seeds == 1 else [])))
             blocks.append(Block(f"{data.name}-d{hidden}", column, data, settings, _arms(data, size), remark))
     searched = wanted.trials is None or wanted.trials > 1
-    strong = {
-        "softmax": "SASRec with the cross-entropy over all items",
-        "sampled-softmax": "SASRec with the cross-entropy over 256 shared random items",
-    }[size.loss]
     return Table(
         name="table4",
         title="SSE in sequential recommendation, test NDCG and hit rate",
         blocks=tuple(blocks),
         paper=TABLE4,
-        models={
-            "none": "SASRec, b = 2",
-            "sse-se-input": "SSE-SE + SASRec, b = 2, px",
-            "sse-se-output": "SSE-SE + SASRec, b = 2, py",
-            "sse-se": "SSE-SE + SASRec, b = 2, px and py",
-            "b6": "SASRec, b = 6",
-            "b6 sse-se": "SSE-SE + SASRec, b = 6, px and py",
-            "paper": "SASRec, b = 2",
-            "paper sse-se-input": "SSE-SE + SASRec, b = 2, px",
-            "paper sse-se-output": "SSE-SE + SASRec, b = 2, py",
-            "paper sse-se": "SSE-SE + SASRec, b = 2, px and py",
-            "paper-b6": "SASRec, b = 6",
-            "paper-b6 sse-se": "SSE-SE + SASRec, b = 6, px and py",
-        },
-        labels={
-            "none": "SASRec, 2 blocks, one negative; dropout and weight decay",
-            "dropout": "dropout without weight decay",
-            "weight-decay": "weight decay without dropout",
-            "sse-se-input": "items of the history swapped",
-            "sse-se-output": "items that should follow swapped",
-            "sse-se": "both swapped",
-            "sse-graph": "both swapped along shared actors",
-            "sse-pt": "SSE-PT of the same width: a table of users, swapped with large p",
-            "paper": "the paper's own settings, nothing searched: dropout .1, weight decay 1e-5",
-            "paper sse-se-input": "the same, items of the history swapped with p .1",
-            "paper sse-se-output": "the same, items that should follow swapped with p .1",
-            "paper sse-se": "the same, both swapped with p .1",
-            "paper-b6": "the paper's own settings with 6 blocks",
-            "paper-b6 sse-se": "the same, both swapped with p .1",
-            "b6": "6 blocks",
-            "b6 sse-se": "the same, both swapped",
-            size.loss: strong,
-            f"{size.loss} sse-se": "the same, both swapped",
-            f"{size.loss} sse-graph": "the same, both swapped along shared actors",
-            "modern": "SASRec as it is trained today: cross-entropy over cosines of 256 shared random items that the "
-            "user has not, rotary positions, any stretch of long histories, learning rate .002",
-            "modern sse-se": "the same, both swapped",
-            "modern sse-graph": "the same, both swapped along shared actors",
-            "modern-b6": "the same as modern with 6 blocks and learning rate .001",
-            "modern-b6 sse-se": "the same, both swapped",
-        },
+        models=MODELS,
+        labels=labels(size.loss),
         differs=(
             "The paper's protocol ranks the last item among 100 random ones (sampled); ranks among all items stand "
             f"beside it. What decides on validation: {_in_words(wanted.metric or METRICS[0])}.",
@@ -181,6 +146,8 @@ def _arms(data: DataSet, size: Size) -> tuple[Arm, ...]:
         *strong_arms(item_graph=graph and size.deeper, sparse=sparse, loss=size.loss),
         *modern_arms(item_graph=graph and size.deeper, sparse=sparse),
         *(modern_arms(sparse=sparse, blocks=6) if deeper else ()),
+        *(() if sparse else several_arms(item_graph=graph and size.deeper)),
+        *(several_arms(blocks=6) if deeper else ()),
     )
     # arms run in this order and take hours, so a run that is stopped should have the paper's rows and the strong loss
     return tuple(sorted(arms, key=lambda arm: arm.name in _LAST))
