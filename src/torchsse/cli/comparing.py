@@ -171,8 +171,8 @@ def compare(
     torchsse compare ratings.parquet --user-column uid --item-column movie \\
       --arms none,sse-se --trials 8
     torchsse compare actions.txt --model sasrec --loss softmax --arms none,sse-se
-    torchsse compare actions.txt --model sasrec --arms none,sse-se --fix dropout=0.1 \\
-      --fix weight_decay=1e-5 --fix p0_input=0.1 --fix p0_output=0.1
+    torchsse compare actions.txt --model sasrec --arms none,sse-se \\
+      --fix dropout=0.1 --fix p0_input=0.1 --fix p0_output=0.1
     """
     from torchsse.errors import ConfigError
     from torchsse.experiments.arms import check_arm_names, select_arms
