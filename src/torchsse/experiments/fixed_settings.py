@@ -9,7 +9,7 @@ from torchsse.errors import ConfigError
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.kinds import ModelKind
 from torchsse.experiments.settings import CompareSettings
-from torchsse.experiments.tuning.dimensions import parse_value, split_word
+from torchsse.experiments.tuning.dimensions import named_texts, parse_value
 
 __all__ = ["fixed_values", "with_fixed"]
 
@@ -28,11 +28,8 @@ def fixed_values(words: Sequence[str]) -> dict[str, float]:
     {'dropout': 0.1, 'p0_input': 0.1}
     """
     found: dict[str, float] = {}
-    for word in words:
-        name, text = split_word(word, "--fix")
+    for name, text in named_texts(words, "--fix").items():
         value = parse_value(text)
-        if name in found:
-            raise ConfigError(f"--fix {name} is given twice")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ConfigError(f"--fix {name}: expected a number, got {text!r}")
         found[name] = float(value)

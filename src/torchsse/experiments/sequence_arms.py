@@ -15,6 +15,7 @@ from torchsse.experiments.swap_ranges import SEQUENCE_NEAR, SEQUENCE_RHO, SEQUEN
 __all__ = ["deeper_arms", "modern_arms", "published_arms", "sequence_arms", "several_arms", "strong_arms"]
 
 _NEGATIVES = {"num_negatives": 256, "shared_negatives": True}
+_TODAY: dict[str, float | str] = {"positions": "rotary", "random_window": 0.5, "learning_rate": 0.002}
 _DECAY = (Range(1e-6, 3e-4, log=True), 1e-5)
 
 
@@ -111,12 +112,8 @@ def modern_arms(*, item_graph: bool = False, sparse: bool = False, blocks: int |
     """
     fixed: dict[str, float | str] = {
         "loss": "sampled-softmax", **_NEGATIVES, "unseen_negatives": True, "temperature": 0.05,
-        "positions": "rotary", "random_window": 0.5, "learning_rate": 0.002,
     }  # fmt: skip
-    if blocks is not None:
-        fixed |= {"blocks": blocks, "learning_rate": 0.001}
-    name = "modern" if blocks is None else f"modern-b{blocks}"
-    return _few(sequence_arms(item_graph=item_graph, sparse=sparse, fixed=fixed), name)
+    return _as_today("modern", fixed, blocks, item_graph=item_graph, sparse=sparse)
 
 
 def several_arms(*, item_graph: bool = False, blocks: int | None = None) -> tuple[Arm, ...]:
@@ -125,7 +122,7 @@ def several_arms(*, item_graph: bool = False, blocks: int | None = None) -> tupl
     On MovieLens-1M at d = 100 and 2 blocks it has after 20 epochs, on validation, what the softmax of `modern` has
     after 50 (sampled NDCG@10 .648), and ends as high; with one negative it ends at .632. The loss learns most where
     the odds of a target against its negatives are even: with eight near the tenth place among 100 random items. Each
-    target has its own negatives, for eight that a batch shares are too few.
+    target has its own negatives.
 
     Args:
         item_graph: whether items have a graph.
@@ -134,13 +131,8 @@ def several_arms(*, item_graph: bool = False, blocks: int | None = None) -> tupl
     >>> [arm.name for arm in several_arms()], several_arms(blocks=6)[0].name, several_arms()[0].fixed["num_negatives"]
     (['bce-8', 'bce-8 sse-se'], 'bce-8-b6', 8)
     """
-    fixed: dict[str, float | str] = {
-        "loss": "bce", "num_negatives": 8, "shared_negatives": False,
-        "positions": "rotary", "random_window": 0.5, "learning_rate": 0.002,
-    }  # fmt: skip
-    if blocks is not None:
-        fixed |= {"blocks": blocks, "learning_rate": 0.001}
-    return _few(sequence_arms(item_graph=item_graph, fixed=fixed), "bce-8" if blocks is None else f"bce-8-b{blocks}")
+    fixed: dict[str, float | str] = {"loss": "bce", "num_negatives": 8, "shared_negatives": False}
+    return _as_today("bce-8", fixed, blocks, item_graph=item_graph)
 
 
 def deeper_arms(blocks: int = 6, *, sparse: bool = False) -> tuple[Arm, ...]:
@@ -176,6 +168,15 @@ def published_arms(*, deeper: bool = False) -> tuple[Arm, ...]:
         arm_of(name, {}, fixed={word: row[word] for word in own if word in row}, model=SASREC)
         for name, row in words.items()
     )
+
+
+def _as_today(
+    name: str, loss: dict[str, float | str], blocks: int | None, *, item_graph: bool, sparse: bool = False
+) -> tuple[Arm, ...]:
+    """A loss, with what else SASRec has today; more blocks are named, and need the usual learning rate."""
+    deeper: dict[str, float | str] = {} if blocks is None else {"blocks": blocks, "learning_rate": 0.001}
+    arms = sequence_arms(item_graph=item_graph, sparse=sparse, fixed={**loss, **_TODAY, **deeper})
+    return _few(arms, name if blocks is None else f"{name}-b{blocks}")
 
 
 def _few(arms: tuple[Arm, ...], prefix: str) -> tuple[Arm, ...]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torchsse.errors import ConfigError
 from torchsse.experiments.space import Range
 
-__all__ = ["Choice", "Dimension", "Value", "at", "described", "inside", "parse_dimension", "parse_value", "split_word"]
+__all__ = ["Choice", "Dimension", "Value", "at", "described", "inside", "named_texts", "parse_dimension", "parse_value"]
+__all__ += ["split_word"]
 
 Value = float | int | str | bool | None
 
@@ -132,3 +134,21 @@ def split_word(text: str, option: str) -> tuple[str, str]:
     if not (name and equals and value):
         raise ConfigError(f"{option}: expected name=value, got {text!r}")
     return name.replace("-", "_"), value
+
+
+def named_texts(texts: Sequence[str], option: str) -> dict[str, str]:
+    """Several ``name=value``, by name.
+
+    Raises:
+        ConfigError: as for `split_word`, or a name given twice.
+
+    >>> named_texts(["dropout=0.1", "p0-item=0"], "--fix")
+    {'dropout': '0.1', 'p0_item': '0'}
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, value = split_word(text, option)
+        if name in found:
+            raise ConfigError(f"{option} {name} is given twice")
+        found[name] = value
+    return found

@@ -15,9 +15,9 @@ from torchsse.experiments.tuning.dimensions import (
     Value,
     described,
     inside,
+    named_texts,
     parse_dimension,
     parse_value,
-    split_word,
 )
 from torchsse.experiments.tuning.models import TunedModel
 
@@ -100,9 +100,9 @@ def tune_space(
     kind = model.estimator()
     words = {name: value for name, value in kind._defaults().items() if name not in RESERVED}
     rank, usual = model.rank
-    asked = _pairs(search, "--search")
+    asked = named_texts(search, "--search")
     table = {rank: usual if factors is None else factors, **asked}
-    fixed = {name: parse_value(text) for name, text in _pairs(fix, "--fix").items()}
+    fixed = {name: parse_value(text) for name, text in named_texts(fix, "--fix").items()}
     for option, names in (("--fix", fixed), ("--search", asked)):
         if factors is not None and rank in names:
             raise ConfigError(f"--factors {factors}: it is {rank}, which {option} names too; give one of them")
@@ -147,16 +147,6 @@ def _whole(kind: type[Any], name: str) -> bool:
 
 def _first(dimension: Dimension) -> Value:
     return dimension.values[0] if isinstance(dimension, Choice) else dimension.low
-
-
-def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for text in texts:
-        name, value = split_word(text, option)
-        if name in found:
-            raise ConfigError(f"{option}: {name} is given twice")
-        found[name] = value
-    return found
 
 
 def _try_out(kind: type[Any], space: TuneSpace, graphs: dict[str, bool]) -> None:
