@@ -322,6 +322,8 @@ def test_use_refusals(files: Path, fitted: dict[str, Path], tmp_path: Path) -> N
     assert run("fit", "popularity", files / "actions.txt", "--out", tmp_path / "other").exit_code == 0
     words = ["--hidden", 4, "--epochs", 1, "--out", tmp_path / "all"]
     assert run("fit", "sasrec", files / "head.txt", *words).exit_code == 0
+    whole = ["--hidden", 4, "--epochs", 1, "--out", tmp_path / "whole"]
+    assert run("fit", "sasrec", files / "actions.txt", *whole).exit_code == 0
     actions, model = files / "actions.txt", fitted["sasrec"]
     for command, message in (
         (["evaluate", model, files / "shorter.txt", "--split", "last"], "is not what the model was trained on"),
@@ -330,6 +332,7 @@ def test_use_refusals(files: Path, fitted: dict[str, Path], tmp_path: Path) -> N
         (["evaluate", model, actions, "--against", tmp_path / "other"], "expected a model of histories, got a Popul"),
         (["evaluate", model, actions, "--against", tmp_path / "nowhere"], "nowhere"),
         (["evaluate", model, files / "tail.txt", "--against", tmp_path / "all", "--split", "last"], "is not what the"),
+        (["evaluate", model, actions, "--against", tmp_path / "whole"], "whole learned other actions of this file"),
         (["evaluate", tmp_path / "other", actions, "--against", model], "--against is for models of histories"),
         (["recommend", model], "--user ID, or a history"),
         (["recommend", model, "--history", "1,2"], "expected at least one item of the train set"),

@@ -29,7 +29,7 @@ from torchsse.experiments.reproduce.paper import TABLE4
 from torchsse.experiments.reproduce.table import Overrides
 from torchsse.experiments.reproduce.table4 import table4
 from torchsse.experiments.search import propose
-from torchsse.experiments.sequence_arms import deeper_arms, published_arms, sequence_arms, strong_arms
+from torchsse.experiments.sequence_arms import deeper_arms, published_arms, sequence_arms, several_arms, strong_arms
 from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
 from torchsse.experiments.sequence_task import CANDIDATES, SequenceTask
 from torchsse.experiments.settings import CompareData, CompareSettings
@@ -298,6 +298,14 @@ def test_negatives_are_as_many_as_the_loss_needs() -> None:
     assert SASREC.build(SequenceSettings(loss="softmax"), {})
     with pytest.raises(ConfigError, match="softmax is over all items and draws none, got 5"):
         SequenceSettings(loss="softmax", num_negatives=5)
+    for arm in several_arms():
+        eight: Any = SASREC.build(SETTINGS, {**arm.fixed})
+        assert (eight.loss, eight.num_negatives, eight.shared_negatives) == ("bce", 8, False)
+        assert (eight.positions, eight.random_window, eight.learning_rate, eight.temperature) == (
+            "rotary", 0.5, 0.002, None,
+        )  # fmt: skip
+    deep: Any = SASREC.build(SETTINGS, {**several_arms(blocks=6)[0].fixed})
+    assert (deep.blocks, deep.learning_rate, deep.num_negatives) == (6, 0.001, 8)
     # an arm's own loss and negatives win
     arm = strong_arms(loss="sampled-softmax")[0]
     model = SASREC.build(SETTINGS, {**arm.fixed})
