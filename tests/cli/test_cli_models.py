@@ -157,7 +157,11 @@ def test_a_killed_fit_goes_on(files: Path, tmp_path: Path, monkeypatch: pytest.M
     assert f"going on after {MODELS[model].unit} 2 of the run" in done.stderr
     scores = [run("recommend", tmp_path / name, "--user", 3, "--csv").stdout for name in ("whole", "out")]
     assert scores[0] == scores[1]
-    other = run(*command[:-1], 6, "--learning-rate" if model in ("mf", "bpr") else "--seed", 1, "--checkpoint",
+    longer = run(*command[:-1], 7, "--checkpoint", tmp_path / "run", "--out", tmp_path / "longer")
+    assert (longer.exit_code, f"going on after {MODELS[model].unit} 5 of" in longer.stderr) == (0, True)
+    fewer = run(*command, "--checkpoint", tmp_path / "run", "--out", tmp_path / "fewer")
+    assert (fewer.exit_code, "has 7 epochs, got epochs 5" in fewer.stderr) == (1, True)
+    other = run(*command[:-1], 7, "--learning-rate" if model in ("mf", "bpr") else "--seed", 1, "--checkpoint",
                 tmp_path / "run", "--out", tmp_path / "new")  # fmt: skip
     assert (other.exit_code, "other settings" in other.stderr) == (1, True)
 

@@ -130,7 +130,7 @@ def test_foreign_directories_are_refused_before_training(written, tmp_path) -> N
         fit(tmp_path / "file")
     with pytest.raises(ConfigError, match="found 'file' in it"):
         fit(tmp_path)
-    for words in ({"seed": 4}, {"epochs": EPOCHS + 1}, {"init_std": 0.3}):
+    for words in ({"seed": 4}, {"patience": 5}, {"init_std": 0.3}):
         with pytest.raises(ConfigError, match="other settings or data"):
             build(name, checkpoint).set_params(**words).fit(*parts())
     with pytest.raises(ConfigError, match="other settings or data"):
@@ -143,6 +143,42 @@ def test_foreign_directories_are_refused_before_training(written, tmp_path) -> N
     again = fit(checkpoint, num_threads=2 if name in ANY_THREADS else 1)
     assert not epochs
     assert result(again) == result(type(again).load(saved))
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_run_that_has_ended_is_asked_for_more(name: str, tmp_path: Path) -> None:
+    """Three epochs, then eight, are eight; fewer than it has are refused, and what it has is kept."""
+    short = build(name, tmp_path).set_params(epochs=3).fit(*parts())
+    epochs: list[int] = []
+    model = build(name, tmp_path).fit(*parts(), callback=lambda epoch, _: epochs.append(epoch) and None)
+    whole = result(build(name, None).fit(*parts()))
+    assert epochs == [4, 5, 6, 7, 8]
+    assert result(model) == whole != result(short)
+    with pytest.raises(ConfigError, match=r"the run in it has 8 epochs, got epochs 7: ask for as many or more"):
+        build(name, tmp_path).set_params(epochs=7).fit(*parts())
+    assert result(build(name, tmp_path).fit(*parts())) == whole
+
+
+def test_a_schedule_over_all_epochs_ties_a_run_to_them(tmp_path: Path) -> None:
+    build("mf", tmp_path, p0_schedule="anneal").fit(*parts())
+    with pytest.raises(ConfigError, match="other settings or data"):
+        build("mf", tmp_path, p0_schedule="anneal").set_params(epochs=EPOCHS + 1).fit(*parts())
+
+
+def test_a_run_that_is_ended_between_two_measurements_is_measured(tmp_path: Path) -> None:
+    """Killed in its sixth epoch of eight, asked for five: as a run of five, whose last is measured too."""
+    every = {"validate_every": 3}
+    whole = build("bpr", None, **every).set_params(epochs=5).fit(*parts())
+
+    def dies(epoch: int, _info: dict[str, Any]) -> None:
+        if epoch == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build("bpr", tmp_path, **every).fit(*parts(), callback=dies)
+    for _ in range(2):  # and the second time nothing is left to do
+        assert result(build("bpr", tmp_path, **every).set_params(epochs=5).fit(*parts())) == result(whole)
+    assert [epoch for epoch, row in enumerate(whole.history_, 1) if len(row) > 4] == [3, 5]
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

@@ -296,7 +296,7 @@ def test_resumed_run_equals_uninterrupted_one(backend, validated, ratings, tmp_p
 
 def test_checkpoints_of_other_runs_are_refused(ratings, tmp_path) -> None:
     quick(checkpoint=tmp_path, epochs=2).fit(ratings)
-    for other in ({"seed": 9}, {"epochs": 3}):
+    for other in ({"seed": 9}, {"factors": 3}):
         with pytest.raises(ConfigError, match="other settings or data"):
             quick(**{"epochs": 2, **other}, checkpoint=tmp_path).fit(ratings)
     with pytest.raises(ConfigError, match="other settings or data"):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -217,6 +218,29 @@ def test_a_killed_run_goes_on_to_the_same_bits(parts, tmp_path) -> None:
     assert [i["train_loss"] for i in straight.history_] == [i["train_loss"] for i in resumed.history_]
     with pytest.raises(ConfigError, match="other settings"):
         SASRec(**{**words, "hidden": 4}, checkpoint=folder).fit(parts.train)
+
+
+def test_a_run_of_other_length_goes_on_or_ends(parts, tmp_path) -> None:
+    """A killed run is ended where it is; one that has ended goes on: each as if it had been asked for that at first."""
+    words = {**SMALL, "validate_every": 2, "p0_input": 0.1, "p0_output": 0.1, "ema_decay": 0.9}
+    straight = {n: SASRec(**{**words, "epochs": n}).fit(parts.train, parts.validation) for n in (3, 4, 8)}
+
+    def dies(epoch: int, _info: Any) -> None:
+        if epoch == 4:
+            raise KeyboardInterrupt
+
+    def fit(folder: Path, epochs: int, callback: Any = None) -> SASRec:
+        return SASRec(**{**words, "epochs": epochs}, checkpoint=folder).fit(parts.train, parts.validation, callback)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "killed", 8, dies)
+    ended = fit(tmp_path / "killed", 3)
+    assert same(ended, straight[3])
+    assert [bool([k for k in row if "validation" in k]) for row in ended.history_] == [False, True, True]
+    assert same(fit(tmp_path / "ended", 4), straight[4])
+    assert same(fit(tmp_path / "ended", 8), straight[8])
+    with pytest.raises(ConfigError, match="the run in it has 8 epochs, got epochs 4"):
+        fit(tmp_path / "ended", 4)
 
 
 def test_observe_and_typed_histories(parts) -> None:

@@ -89,7 +89,8 @@ CheckpointDir = Annotated[
     typer.Option(
         "--checkpoint",
         metavar="DIR",
-        help="Keep the run here after every epoch; the same command goes on from there if it was killed.",
+        help="Keep the run here after every epoch; the same command goes on from there if it was killed, and with more "
+        "--epochs if it has ended.",
         rich_help_panel=TRAINING,
         show_default=False,
     ),

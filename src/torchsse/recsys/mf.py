@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from torchsse.data import Ratings
+from torchsse.recsys.checkpoint import Checkpoint, checkpoint_for
 from torchsse.recsys.explicit import ExplicitRecommender
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
@@ -16,7 +17,7 @@ from torchsse.recsys.kernels.draw import swaps
 from torchsse.recsys.params import check_backend_words, check_choice, check_number, check_sgd_words
 from torchsse.recsys.schedules import SCHEDULES, p0_by_frequency, p0_factor
 from torchsse.recsys.sgd import KernelTrainer, Rates, examples_of
-from torchsse.recsys.training import Callback, Checkpoint, Trainer, checkpoint_for, run_epochs
+from torchsse.recsys.training import Callback, Trainer, run_epochs
 
 __all__ = ["MatrixFactorization"]
 
@@ -59,7 +60,8 @@ class MatrixFactorization(ExplicitRecommender):
         p0_schedule: "constant", "anneal" (linearly to 0 in the last epoch), "warmup" (linearly from 0).
         p0_power: p0 of a row in proportion to (its training examples)^-power, mean p0 over the examples. 0: all alike.
         checkpoint: a directory where the run is kept after every epoch. `fit` with the same settings and data goes on
-            from there; with one thread the result equals that of an uninterrupted run to the bit.
+            from there; with one thread the result equals that of an uninterrupted run to the bit. With
+            `p0_schedule="constant"` also with more `epochs`: a run that has ended goes on.
         checkpoint_seconds: write at most this often. 0: every epoch.
 
     Attributes, once fitted:

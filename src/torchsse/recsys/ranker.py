@@ -14,11 +14,12 @@ from torchsse.data import Ratings, as_ratings
 from torchsse.errors import ConfigError, DataError
 from torchsse.metrics import RANKING_METRICS
 from torchsse.recsys.base import Codes, Floats, Recommender
+from torchsse.recsys.checkpoint import checkpoint_for
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.params import check_integer, check_number, check_sgd_words
 from torchsse.recsys.ranking import evaluate_ranking, measure_of
-from torchsse.recsys.training import Callback, Trainer, checkpoint_for, run_epochs
+from torchsse.recsys.training import Callback, Trainer, run_epochs
 
 if TYPE_CHECKING:
     from torchsse.transition import Law

@@ -91,7 +91,8 @@ class SQLRank(SampledRanker):
         validate_every: take it after every so many epochs (and after the last).
         init_std: standard deviation of the initial factors.
         checkpoint: a directory where the run is kept after every epoch. `fit` with the same settings and data goes on
-            from there; with one thread the result equals that of an uninterrupted run to the bit.
+            from there; with one thread the result equals that of an uninterrupted run to the bit. Also with more
+            `epochs`: a run that has ended goes on (from a multiple of `validate_every` to the bit).
         checkpoint_seconds: write at most this often. 0: every epoch.
 
     Attributes, once fitted:

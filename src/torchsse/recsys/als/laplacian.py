@@ -16,12 +16,13 @@ from torchsse.recsys.als.explicit import BiasedTables, ratings_matrix
 from torchsse.recsys.als.loop import FREE_WORDS, AlternatingWords, run_sweeps
 from torchsse.recsys.als.solve import balanced
 from torchsse.recsys.als.spread import Doubles
+from torchsse.recsys.checkpoint import checkpoint_for
 from torchsse.recsys.explicit import ExplicitRecommender
 from torchsse.recsys.graphs import table_graph
 from torchsse.recsys.kernels import als
 from torchsse.recsys.params import check_number
 from torchsse.recsys.storage import Arrays
-from torchsse.recsys.training import Callback, checkpoint_for
+from torchsse.recsys.training import Callback
 
 __all__ = ["GraphALS", "GraphSweeper", "laplacian"]
 
@@ -61,7 +62,8 @@ class GraphALS(AlternatingWords, ExplicitRecommender):
         bias_regularization: None: a quarter of `regularization`.
         init_std: standard deviation of the initial factors.
         checkpoint: a directory where the run is kept after every sweep. `fit` with the same settings and data goes on
-            from there; the result equals that of an uninterrupted run to the bit, whatever `num_threads`.
+            from there; the result equals that of an uninterrupted run to the bit, whatever `num_threads`. Also with
+            more `epochs`: a run that has ended goes on.
         checkpoint_seconds: write at most this often. 0: every sweep.
 
     Attributes, once fitted:

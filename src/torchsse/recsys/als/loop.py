@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from torchsse.recsys.als.solve import SOLVERS
 from torchsse.recsys.als.spread import Spread, spread
+from torchsse.recsys.checkpoint import Checkpoint, best_of
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.params import check_choice, check_integer, check_number
 from torchsse.recsys.storage import Arrays
-from torchsse.recsys.training import Callback, Checkpoint, best_of
+from torchsse.recsys.training import Callback
 
 if TYPE_CHECKING:
     from torchsse.data import IdMap
@@ -125,7 +126,7 @@ def run_sweeps(
     """
     best: Factors | None = None
     best_value, done = math.inf, 0
-    found = checkpoint.read() if checkpoint is not None else None
+    found = checkpoint.read(model.epochs) if checkpoint is not None else None
     if found is not None:
         progress, arrays = found
         sweeper.restore(arrays)

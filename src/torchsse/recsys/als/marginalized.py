@@ -14,10 +14,11 @@ from torchsse.recsys.als.loop import FREE_WORDS, SwapWords, run_sweeps
 from torchsse.recsys.als.propagate import MAX_ENTRIES, Propagated, propagate
 from torchsse.recsys.als.solve import Penalty, Solver
 from torchsse.recsys.als.spread import Doubles
+from torchsse.recsys.checkpoint import checkpoint_for
 from torchsse.recsys.explicit import ExplicitRecommender
 from torchsse.recsys.params import check_number
 from torchsse.recsys.storage import Arrays
-from torchsse.recsys.training import Callback, checkpoint_for
+from torchsse.recsys.training import Callback
 
 __all__ = ["MarginalizedMF", "MarginalizedSweeper"]
 
@@ -60,7 +61,7 @@ class MarginalizedMF(SwapWords, ExplicitRecommender):
             their rows are computed anew in every sweep, in blocks: the same result, slower.
         checkpoint: a directory where the run is kept after every sweep. `fit` with the same settings and data goes on
             from there; the result equals that of an uninterrupted run to the bit, whatever `num_threads` and
-            `max_entries`.
+            `max_entries`. Also with more `epochs`: a run that has ended goes on.
         checkpoint_seconds: write at most this often. 0: every sweep.
 
     Attributes, once fitted:

@@ -14,12 +14,13 @@ from torchsse.recsys.als.loop import FREE_WORDS, SwapWords, run_sweeps
 from torchsse.recsys.als.propagate import MAX_ENTRIES, Propagated, propagate
 from torchsse.recsys.als.solve import Penalty, Solver
 from torchsse.recsys.base import Codes, Floats, Recommender
+from torchsse.recsys.checkpoint import checkpoint_for
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.params import check_number
 from torchsse.recsys.ranker import check_metric, pairs_in
 from torchsse.recsys.ranking import evaluate_ranking, measure_of
 from torchsse.recsys.storage import Arrays
-from torchsse.recsys.training import Callback, checkpoint_for
+from torchsse.recsys.training import Callback
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ class WeightedALS(SwapWords, Recommender):
             fit peaks at 1.0 GiB, libraries and data included, either way.
         checkpoint: a directory where the run is kept after every sweep. `fit` with the same settings and data goes on
             from there; the result equals that of an uninterrupted run to the bit, whatever `num_threads` and
-            `max_entries`.
+            `max_entries`. Also with more `epochs`: a run that has ended goes on.
         checkpoint_seconds: write at most this often. 0: every sweep.
 
     Attributes, once fitted:

@@ -13,6 +13,7 @@ import torch
 from torchsse.data import Sequences, as_sequences
 from torchsse.errors import ConfigError, DataError
 from torchsse.recsys.base import Codes, Floats, Recommender
+from torchsse.recsys.checkpoint import checkpoint_for
 from torchsse.recsys.graphs import table_law
 from torchsse.recsys.params import check_integer
 from torchsse.recsys.ranking import RankingTest
@@ -25,7 +26,7 @@ from torchsse.recsys.sequence.network import SequenceNetwork
 from torchsse.recsys.sequence.trainer import SequenceTrainer
 from torchsse.recsys.sequence.words import TrainWords
 from torchsse.recsys.topk import top_k
-from torchsse.recsys.training import Callback, checkpoint_for
+from torchsse.recsys.training import Callback
 from torchsse.transition import Law
 
 __all__ = ["SequenceRecommender"]

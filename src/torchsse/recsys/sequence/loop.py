@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from torchsse.recsys.checkpoint import Checkpoint
 from torchsse.recsys.sequence.state import arrays_of, restore
 from torchsse.recsys.sequence.trainer import SequenceTrainer
-from torchsse.recsys.training import Callback, Checkpoint, DivergedError
+from torchsse.recsys.training import Callback, DivergedError
 
 __all__ = ["run_sequence_epochs"]
 
@@ -45,7 +46,8 @@ def run_sequence_epochs(
 ) -> tuple[int, str | None]:
     """Train up to `epochs` epochs; with `measure` end at the parameters of the best epoch measured.
 
-    `history` is filled in place. Of several processes the first writes the checkpoint; all read it.
+    `history` is filled in place. Of several processes the first writes the checkpoint; all read it. A run that was
+    asked for `epochs` only when it had them is measured then.
 
     Returns:
         (best epoch, what stopped the run).
@@ -53,10 +55,30 @@ def run_sequence_epochs(
     Raises:
         DivergedError: a loss or a parameter is not finite.
     """
-    run = _resume(trainer, checkpoint, history)
+    name = f"validation_{metric}"
+    run = _resume(trainer, checkpoint, epochs, history)
     first = not (torch.distributed.is_available() and torch.distributed.is_initialized()) or (
         torch.distributed.get_rank() == 0
     )
+
+    def judge(info: dict[str, Any]) -> None:
+        if measure is None:
+            return
+        with trainer.judged():
+            value = info[name] = measure()
+            if value > run.best_value:
+                run.best_value, run.best_epoch, run.best = value, info["epoch"], _parameters(trainer)
+            elif patience is not None and info["epoch"] - run.best_epoch >= patience:
+                run.stopped = "patience"
+
+    def keep(epoch: int) -> None:
+        if checkpoint is not None and first:
+            over = run.stopped is not None or epoch == epochs
+            checkpoint.write(_progress(run, epoch, history), _arrays(trainer, run), force=over)
+
+    if measure is not None and run.start == epochs and run.stopped is None and name not in history[-1]:
+        judge(history[-1])
+        keep(run.start)
     for epoch in range(run.start, epochs if run.stopped is None else run.start):
         began = time.perf_counter()
         loss = trainer.epoch(epoch)
@@ -67,20 +89,13 @@ def run_sequence_epochs(
             "epoch": epoch + 1, "train_loss": loss, "seconds": seconds, "learning_rate": trainer.words.learning_rate,
             "targets_per_second": trainer.targets / max(seconds, 1e-9), "swap_seconds": trainer.swap_seconds,
         }  # fmt: skip
-        if measure is not None and ((epoch + 1) % every == 0 or epoch + 1 == epochs):
-            with trainer.judged():
-                value = info[f"validation_{metric}"] = measure()
-                if better := value > run.best_value:
-                    run.best_value, run.best_epoch, run.best = value, epoch + 1, _parameters(trainer)
-            if not better and patience is not None and epoch + 1 - run.best_epoch >= patience:
-                run.stopped = "patience"
+        if (epoch + 1) % every == 0 or epoch + 1 == epochs:
+            judge(info)
         history.append(info)
         if callback is not None and callback(epoch + 1, info):
             run.stopped = run.stopped or "callback"
-        over = run.stopped is not None or epoch + 1 == epochs
-        if checkpoint is not None and first:
-            checkpoint.write(_progress(run, epoch + 1, history), _arrays(trainer, run), force=over)
-        if over:
+        keep(epoch + 1)
+        if run.stopped is not None:
             break
     if not all(bool(torch.isfinite(p).all()) for p in trainer.network.parameters()):
         raise DivergedError("training diverged: expected finite parameters; lower learning_rate")
@@ -109,8 +124,10 @@ def _progress(run: _Run, epoch: int, history: list[dict[str, Any]]) -> dict[str,
     }  # fmt: skip
 
 
-def _resume(trainer: SequenceTrainer, checkpoint: Checkpoint | None, history: list[dict[str, Any]]) -> _Run:
-    found = None if checkpoint is None else checkpoint.read()
+def _resume(
+    trainer: SequenceTrainer, checkpoint: Checkpoint | None, epochs: int, history: list[dict[str, Any]]
+) -> _Run:
+    found = None if checkpoint is None else checkpoint.read(epochs)
     if found is None:
         return _Run()
     progress, arrays = found

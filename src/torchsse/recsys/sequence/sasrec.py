@@ -70,7 +70,8 @@ class SASRec(SequenceRecommender):
             history masked; "sampled_ndcg@10" and "sampled_hr@10": against 100 random items.
         validate_every: take it after every so many epochs, and after the last.
         checkpoint: a directory where the run is kept after every epoch. `fit` with the same settings and data goes on
-            from there, and ends as an uninterrupted run to the bit.
+            from there, and ends as an uninterrupted run to the bit. Also with more `epochs`: a run that has ended
+            goes on (from a multiple of `validate_every` to the bit; elsewhere it was measured once more).
         checkpoint_seconds: write at most this often. 0: every epoch.
 
     Attributes, once fitted:
