@@ -1,9 +1,9 @@
-"""What SASRec and SSEPT share as estimators: fitting, scoring, measuring, files."""
+"""What SASRec and SSEPT share as estimators: fitting, scoring, files."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,15 @@ import torch
 
 from torchsse.data import Sequences, as_sequences
 from torchsse.errors import ConfigError, DataError
-from torchsse.recsys.base import Codes, Floats, Recommender
+from torchsse.recsys.base import Codes, Floats
 from torchsse.recsys.checkpoint import checkpoint_for
 from torchsse.recsys.graphs import table_law
 from torchsse.recsys.params import check_integer
-from torchsse.recsys.ranking import RankingTest
-from torchsse.recsys.sequence.candidates import Candidates, draw_candidates, measure_candidates
-from torchsse.recsys.sequence.check import SAMPLED, check_sequence_params
+from torchsse.recsys.sequence.check import check_sequence_params
 from torchsse.recsys.sequence.encode import encode_histories, threads
-from torchsse.recsys.sequence.histories import History, last_known, merge
+from torchsse.recsys.sequence.histories import last_known
 from torchsse.recsys.sequence.loop import run_sequence_epochs
+from torchsse.recsys.sequence.measured import MeasuredHistories
 from torchsse.recsys.sequence.network import SequenceNetwork
 from torchsse.recsys.sequence.trainer import SequenceTrainer
 from torchsse.recsys.sequence.words import TrainWords
@@ -32,7 +31,7 @@ from torchsse.transition import Law
 __all__ = ["SequenceRecommender"]
 
 
-class SequenceRecommender(Recommender):
+class SequenceRecommender(MeasuredHistories):
     """An estimator that reads each user's history in the order of time. A subclass holds the constructor words."""
 
     network: SequenceNetwork
@@ -152,30 +151,6 @@ class SequenceRecommender(Recommender):
             seed=int(self.seed),
         )
 
-    def _measure(self, held_out: Sequences) -> Callable[[], float]:
-        k = int(self.metric.partition("@")[2])
-        if self.metric.startswith(SAMPLED):
-            candidates = self.draw_candidates(held_out)
-            name = self.metric.removeprefix(SAMPLED)
-            return lambda: float(self.evaluate_sampled(candidates, ks=(k,))["means"][name])
-        test = RankingTest(self, held_out.to_ratings(), ks=(k,))
-        return lambda: float(test.run(self._scorer(test))["means"][self.metric])
-
-    def observe(self, actions: Any) -> int:
-        """Lengthen the histories of known users by later actions, without training; predictions start from there.
-
-        Args:
-            actions: whatever `torchsse.data.as_sequences` takes; unknown users and items are left out.
-
-        Returns:
-            How many actions were left out.
-        """
-        self._check_fitted()
-        (self._indptr, self._indices), dropped = merge(
-            (self._indptr, self._indices), actions, self.user_ids, self.item_ids
-        )
-        return dropped
-
     # prediction -------------------------------------------------------------------------------------------------
 
     def _encode(self, users: Codes) -> Floats:
@@ -238,78 +213,6 @@ class SequenceRecommender(Recommender):
     def _table_user(self, user: Any) -> Codes:
         return np.zeros(1, dtype=np.int64)
 
-    # measuring --------------------------------------------------------------------------------------------------
-
-    def _scorer(self, test: RankingTest) -> Callable[[Codes], Floats]:
-        users = np.unique(test._model_users[test._model_users >= 0])
-        vectors = torch.from_numpy(self._encode(users)[:, : self.hidden])
-        return lambda codes: self._scores(codes, vectors[torch.from_numpy(np.searchsorted(users, codes))])
-
-    def evaluate(
-        self, test: Any, ks: Sequence[int] = (1, 5, 10), exclude_seen: bool = True, history: Any = None
-    ) -> dict[str, Any]:
-        """Rankings of all items against what each user did next: see `torchsse.recsys.ranking.evaluate_ranking`.
-
-        Args:
-            test: whatever `torchsse.data.as_sequences` takes; all of a user's actions in it are positives.
-            ks: cut-offs.
-            exclude_seen: leave out what is in a user's history. False where users come back to items.
-            history: actions between train and test, such as the validation part.
-        """
-        self._check_fitted()
-        with _observed(self, history):
-            found = RankingTest(self, as_sequences(test).to_ratings(), ks, exclude_seen, self.num_threads)
-            return {"protocol": "all items", **found.run(self._scorer(found))}
-
-    def draw_candidates(self, test: Any, history: Any = None, negatives: int = 100, seed: int = 0) -> Candidates:
-        """Random negatives for `evaluate_sampled`: items in neither history nor test of a user, drawn once.
-
-        Args:
-            test: as for `evaluate`; the first action of each user is the target.
-            history: as for `evaluate`.
-            negatives: items for each user.
-            seed: of the draw.
-        """
-        self._check_fitted()
-        sequences = as_sequences(test)
-        with _observed(self, history):
-            (indptr, items), _ = merge((self._indptr, self._indices), sequences, self.user_ids, self.item_ids)
-            place = sequences.offsets[:-1][sequences.lengths > 0]
-            users = self.user_ids.encode(sequences.user_ids.ids[sequences.lengths > 0])
-            targets = self.item_ids.encode(sequences.item_ids.ids[sequences.items[place]])
-            kept = (users >= 0) & (targets >= 0)
-            if not kept.any():
-                raise DataError("test: expected users and items of the train set, got none")
-            return draw_candidates(
-                indptr, items, users[kept], targets[kept], self.user_ids, self.item_ids, negatives, seed
-            )
-
-    def evaluate_sampled(
-        self, candidates: Candidates, ks: Sequence[int] = (1, 5, 10), history: Any = None
-    ) -> dict[str, Any]:
-        """The paper's protocol: NDCG@k and HR@k of the next item among random ones. No substitute for `evaluate`.
-
-        Args:
-            candidates: from `draw_candidates`, of this or another model of the same data.
-            ks: cut-offs.
-            history: as for `evaluate`.
-
-        Returns:
-            ``protocol``: a line that says so; ``means``; ``per_user``: arrays (n,); ``users``; ``n_users``.
-        """
-        self._check_fitted()
-        codes = self.user_ids.encode(candidates.users)
-        if len(codes) == 0 or codes.min() < 0:
-            raise DataError("candidates: expected users of the train set")
-        with _observed(self, history):
-            vectors = self._encode(codes)[:, : self.hidden]
-        per_user = measure_candidates(vectors, self._item_rows(), candidates, self.item_ids, ks)
-        means = {name: float(values.mean()) for name, values in per_user.items()}
-        return {
-            "protocol": candidates.protocol, "means": means, "per_user": per_user, "users": candidates.users,
-            "n_users": len(codes),
-        }  # fmt: skip
-
     # files ------------------------------------------------------------------------------------------------------
 
     def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -331,18 +234,3 @@ class SequenceRecommender(Recommender):
         device = torch.device(self.device)
         if device.type != "cuda" or torch.cuda.is_available():  # trained on a GPU, served without one
             self.network.to(device)
-
-
-class _observed:  # noqa: N801 - a context manager, used like a function
-    """The model knows `history` inside."""
-
-    def __init__(self, model: SequenceRecommender, history: Any) -> None:
-        self._model, self._history = model, history
-        self._before: History = (model._indptr, model._indices)
-
-    def __enter__(self) -> None:
-        if self._history is not None:
-            self._model.observe(self._history)
-
-    def __exit__(self, *_: object) -> None:
-        self._model._indptr, self._model._indices = self._before
