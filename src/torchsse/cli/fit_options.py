@@ -63,7 +63,7 @@ P0Schedule = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="mf: constant, anneal (falls to 0) or warmup. Default: constant.",
+        help="mf, sasrec, ssept: constant, anneal (falls to 0 in the last epoch) or warmup. Default: constant.",
         rich_help_panel=SSE,
         show_default=False,
     ),

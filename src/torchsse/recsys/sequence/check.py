@@ -8,6 +8,7 @@ from torchsse.errors import ConfigError
 from torchsse.metrics import RANKING_METRICS
 from torchsse.recsys.graphs import check_graph_words
 from torchsse.recsys.params import check_choice, check_integer, check_number
+from torchsse.recsys.schedules import SCHEDULES
 from torchsse.recsys.sequence.losses import LOSSES
 from torchsse.recsys.sequence.network import check_heads
 
@@ -41,6 +42,7 @@ def check_sequence_params(model: SequenceRecommender) -> None:
     check_number("attention_dropout", model._attention_dropout(), 0.0, 1.0, open_high=True)
     for name in ("p0_input", "p0_output", "p0_user", "calibration"):
         check_number(name, getattr(model, name, 0.0), 0.0, 1.0)
+    check_choice("p0_schedule", model.p0_schedule, SCHEDULES)
     if model.temperature is not None:
         check_number("temperature", model.temperature, 0.0, open_low=True)
     check_number("random_window", model.random_window, 0.0, 1.0)

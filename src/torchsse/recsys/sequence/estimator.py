@@ -49,6 +49,7 @@ class SequenceRecommender(MeasuredHistories):
     item_graph: Any
     rho_item: float | None
     swap_unseen: bool
+    p0_schedule: str
     coupled: bool
     loss: str
     num_negatives: int
@@ -145,10 +146,12 @@ class SequenceRecommender(MeasuredHistories):
             p0_input=float(self.p0_input),
             p0_output=float(self.p0_output),
             p0_user=float(getattr(self, "p0_user", 0.0)),
+            p0_schedule=self.p0_schedule,
             coupled=bool(self.coupled),
             ema_decay=float(self.ema_decay),
             precision=self.precision,
             seed=int(self.seed),
+            epochs=int(self.epochs),
         )
 
     # prediction -------------------------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ class SASRec(SequenceRecommender):
         coupled: one coin moves the input and the target of a place, and the moved input is the target before it, as
             in the second of the authors' codes. Uses p0_input.
         swap_unseen: let items without training examples be swapped in; excluded by default.
+        p0_schedule: of each p0: "constant", "anneal" (linearly to 0 in the last of `epochs`), "warmup" (from 0).
         metric: what is taken on validation: precision, recall, ndcg, hr, map or mrr, "@", k, over all items with the
             history masked; "sampled_ndcg@10" and "sampled_hr@10": against 100 random items.
         validate_every: take it after every so many epochs, and after the last.
@@ -132,6 +133,7 @@ class SASRec(SequenceRecommender):
         precision: str = "fp32",
         coupled: bool = False,
         swap_unseen: bool = False,
+        p0_schedule: str = "constant",
         metric: str = "ndcg@10",
         validate_every: int = 5,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -142,6 +144,7 @@ class SASRec(SequenceRecommender):
         self.dropout, self.attention_dropout, self.weight_decay = dropout, attention_dropout, weight_decay
         self.p0_input, self.p0_output, self.coupled = p0_input, p0_output, coupled
         self.item_graph, self.rho_item, self.swap_unseen = item_graph, rho_item, swap_unseen
+        self.p0_schedule = p0_schedule
         self.loss, self.num_negatives, self.shared_negatives = loss, num_negatives, shared_negatives
         self.calibration, self.learning_rate, self.batch_size = calibration, learning_rate, batch_size
         self.temperature, self.ema_decay, self.precision = temperature, ema_decay, precision

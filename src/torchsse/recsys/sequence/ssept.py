@@ -62,6 +62,7 @@ class SSEPT(SequenceRecommender):
         precision: see `SASRec`.
         coupled: see `SASRec`; the authors' code does so.
         swap_unseen: let users and items without training examples be swapped in.
+        p0_schedule: see `SASRec`; of all three.
         metric: see `SASRec`.
         validate_every: see `SASRec`.
         checkpoint: see `SASRec`.
@@ -113,6 +114,7 @@ class SSEPT(SequenceRecommender):
         precision: str = "fp32",
         coupled: bool = False,
         swap_unseen: bool = False,
+        p0_schedule: str = "constant",
         metric: str = "ndcg@10",
         validate_every: int = 5,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -125,6 +127,7 @@ class SSEPT(SequenceRecommender):
         self.p0_user, self.p0_input, self.p0_output = p0_user, p0_input, p0_output
         self.user_graph, self.rho_user = user_graph, rho_user
         self.item_graph, self.rho_item, self.swap_unseen = item_graph, rho_item, swap_unseen
+        self.p0_schedule = p0_schedule
         self.loss, self.num_negatives, self.shared_negatives = loss, num_negatives, shared_negatives
         self.calibration, self.learning_rate, self.batch_size = calibration, learning_rate, batch_size
         self.temperature, self.ema_decay, self.precision = temperature, ema_decay, precision

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from torchsse.recsys.kernels.rng import stream
+from torchsse.recsys.schedules import p0_factor
 from torchsse.recsys.sequence.attention import Attention
 from torchsse.recsys.sequence.average import Average
 from torchsse.recsys.sequence.batches import Batch, Packed, window_starts
@@ -76,10 +77,8 @@ class SequenceTrainer:
         self._seen = SeenItems(*pairs) if words.unseen_negatives and shared else None
         self._draws = UnseenItems(*pairs) if drawn and not shared else None
         self._users = users
-        self._input, self._output, self._certain = (
-            None if item_law is None else SwapTable(item_law, p0) for p0 in (words.p0_input, words.p0_output, 1.0)
-        )
-        self._user = None if user_law is None else SwapTable(user_law, words.p0_user)
+        self._laws = item_law, user_law
+        self._certain = None if item_law is None else SwapTable(item_law, 1.0)
         tables = [p for name, p in network.named_parameters() if "embedding" in name]
         others = [p for name, p in network.named_parameters() if "embedding" not in name]
         groups: list[dict[str, Any]] = [
@@ -89,6 +88,7 @@ class SequenceTrainer:
         self.optimizer = torch.optim.Adam(groups, lr=words.learning_rate, betas=(0.9, 0.98), fused=True)
         self.average = Average(network, words.ema_decay) if words.ema_decay > 0.0 else None
         self.swap_seconds, self.targets = 0.0, 0
+        self._toss(1.0)
 
     # one epoch --------------------------------------------------------------------------------------------------
 
@@ -106,6 +106,7 @@ class SequenceTrainer:
         )
         window = np.random.default_rng(int(stream(words.seed, epoch, rank, WINDOW)))
         self.swap_seconds, self.targets = 0.0, 0
+        self._toss(p0_factor(words.p0_schedule, epoch, words.epochs))
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         self.network.train()
         with self._masks(int(stream(words.seed, epoch, rank, MASK)) >> 1):
@@ -116,6 +117,14 @@ class SequenceTrainer:
         if world > 1:
             torch.distributed.all_reduce(everything)
         return float(everything[0] / everything[1].clamp(min=1))
+
+    def _toss(self, factor: float) -> None:
+        """Swap from now on with `factor` times each p0."""
+        (items, users), words = self._laws, self.words
+        self._input, self._output = (
+            None if items is None else SwapTable(items, factor * p0) for p0 in (words.p0_input, words.p0_output)
+        )
+        self._user = None if users is None else SwapTable(users, factor * words.p0_user)
 
     @contextmanager
     def _masks(self, seed: int) -> Iterator[None]:

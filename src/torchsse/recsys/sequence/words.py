@@ -23,7 +23,9 @@ class TrainWords:
     p0_input: float
     p0_output: float
     p0_user: float
+    p0_schedule: str
     coupled: bool
     ema_decay: float
     precision: str
     seed: int
+    epochs: int
