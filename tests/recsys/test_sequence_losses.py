@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from torchsse.recsys.sequence import shared
+from torchsse.recsys.sequence import drawn, shared
 from torchsse.recsys.sequence.draws import UnseenItems
 from torchsse.recsys.sequence.losses import calibration_power, sampled_loss, softmax_loss
 
@@ -82,6 +82,46 @@ def test_gradients_with_shared_negatives(case, kind, with_offset, block, monkeyp
     for ours, theirs in pairs:
         torch.testing.assert_close(torch.zeros_like(theirs) if ours is None else ours, theirs)
         assert kind == "sampled-softmax" or float(theirs.abs().sum()) > 0
+
+
+@pytest.mark.parametrize("kind", ["bce", "gbce", "sampled-softmax"])
+@pytest.mark.parametrize("with_offset", [False, True])
+@pytest.mark.parametrize("chunk", [2, 256])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_gradients_with_drawn_negatives(case, kind, with_offset, chunk, dtype, monkeypatch) -> None:
+    """Against autograd through a loop over targets; a negative is drawn twice, and one is the target."""
+    monkeypatch.setattr(drawn, "_CHUNK", chunk)
+    v, w, y, g = case
+    negatives = torch.randint(N, (T, K), generator=g)
+    negatives[0, 1], negatives[1, 0] = negatives[0, 0], y[1]
+    given = [v.to(dtype), w.to(dtype), torch.randn(T, generator=g).to(dtype) if with_offset else None]
+    leaves = [each.requires_grad_() for each in given if each is not None]
+    power = calibration_power(K, N, 0.75) if kind == "gbce" else 1.0
+    losses = []
+    for t in range(T):
+        plus = 0.0 if given[2] is None else given[2][t]
+        s = given[0][t] @ given[1][y[t]] + plus
+        others = torch.stack([given[0][t] @ given[1][k] + plus for k in negatives[t].tolist()])
+        if kind == "sampled-softmax":
+            losses.append(torch.log(s.exp() + (N - 1) / K * others.exp().sum()) - s)
+        else:
+            losses.append(-power * s.sigmoid().log() - (1 - others.sigmoid()).log().sum())
+    expected = torch.stack(losses).mean()
+    found = sampled_loss(kind, given[0], y, negatives, given[1], N, offset=given[2])
+    close = {} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(found, expected, **close)
+    for ours, theirs in zip(*(torch.autograd.grad(3 * loss, leaves) for loss in (found, expected))):
+        torch.testing.assert_close(ours, theirs, **close)
+        assert kind == "sampled-softmax" or float(theirs.abs().sum()) > 0
+
+
+def test_scores_too_large_for_exp_stay_finite(case) -> None:
+    v, w, y, g = case
+    negatives = torch.randint(N, (T, K), generator=g)
+    for kind in ("bce", "gbce", "sampled-softmax"):
+        leaves = (1000.0 * v).requires_grad_(), w.clone().requires_grad_()
+        loss = sampled_loss(kind, leaves[0], y, negatives, leaves[1], N)
+        assert all(bool(each.isfinite().all()) for each in (loss, *torch.autograd.grad(loss, leaves)))
 
 
 @pytest.mark.parametrize("kind", ["bce", "sampled-softmax"])

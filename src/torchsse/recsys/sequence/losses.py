@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from torchsse.recsys.sequence.drawn import drawn_loss
 from torchsse.recsys.sequence.shared import shared_loss
 
 __all__ = ["LOSSES", "calibration_power", "sampled_loss", "softmax_loss"]
@@ -73,9 +74,11 @@ def sampled_loss(
     """
     count = negatives.shape[-1]
     power = calibration_power(count, num_items, calibration) if kind == "gbce" else 1.0
+    beta = None if kind == "sampled-softmax" else power
     if negatives.dim() == 1:
-        beta = None if kind == "sampled-softmax" else power
         return shared_loss(vectors, targets, negatives, weight, num_items, beta, offset, seen, row)
+    if vectors.is_cpu and count > 1:
+        return drawn_loss(vectors, targets, negatives, weight, num_items, beta, offset)
     positive = (vectors * torch.nn.functional.embedding(targets, weight)).sum(1)
     rows = torch.nn.functional.embedding(negatives, weight)
     if count > 1:
