@@ -104,6 +104,7 @@ def test_what_holds_for_every_arm_reaches_its_estimator() -> None:
     given = {
         "blocks": 3, "heads": 2, "max_length": 7, "attention_dropout": 0.3, "loss": "gbce", "num_negatives": 9,
         "unseen_negatives": True, "random_window": 0.5, "positions": "rotary", "temperature": 0.1, "ema_decay": 0.5,
+        "learning_rate_decay": 0.9, "p0_schedule": "warmup",
         "precision": "bf16", "metric": "hr@10",
         "learning_rate": 0.02, "batch_size": 5, "validate_every": 4, "num_threads": 2,
     }  # fmt: skip

@@ -107,3 +107,17 @@ def test_a_killed_run_keeps_to_it(parts, tmp_path) -> None:
 def test_names_of_schedules() -> None:
     with pytest.raises(ConfigError, match="p0_schedule: expected one of constant, anneal, warmup"):
         SASRec(p0_schedule="cosine")
+
+
+def test_the_learning_rate_falls_by_its_factor(parts, tmp_path) -> None:
+    """And is that of its epoch in a run that goes on."""
+    words = {**WORDS, "learning_rate": 0.01, "learning_rate_decay": 0.5}
+    whole = SASRec(**words).fit(parts.train)
+    assert [row["learning_rate"] for row in whole.history_] == [0.01, 0.005, 0.0025, 0.00125]
+    constant = losses(SASRec(**{**words, "learning_rate_decay": 1.0}).fit(parts.train))
+    assert losses(whole)[0] == constant[0]
+    assert losses(whole)[2] != constant[2]
+    SASRec(**{**words, "epochs": 2}, checkpoint=tmp_path).fit(parts.train)
+    assert losses(SASRec(**words, checkpoint=tmp_path).fit(parts.train)) == losses(whole)
+    with pytest.raises(ConfigError, match="learning_rate_decay: expected a number above 0"):
+        SASRec(learning_rate_decay=0.0)

@@ -103,6 +103,8 @@ def compare(
     positions: f.Positions = None,
     temperature: f.Temperature = None,
     ema_decay: f.EmaDecay = None,
+    learning_rate_decay: f.DecayOfSequences = None,
+    p0_schedule: f.ScheduleOfSequences = None,
     precision: f.Precision = None,
     metric: f.DecidingMetric = None,
     patience: Annotated[

@@ -175,6 +175,18 @@ Temperature = Annotated[
     float | None,
     number(SEQUENCES, "Scores are cosines divided by it, 0.05 being usual. Default: none, inner products."),
 ]
+DecayOfSequences = Annotated[
+    float | None, number(SEQUENCES, "Factor of the learning rate from one epoch to the next. Default: 1.")
+]
+ScheduleOfSequences = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Of every p0: constant, anneal (falls to 0 in the last epoch) or warmup. Default: constant.",
+        rich_help_panel=SEQUENCES,
+        show_default=False,
+    ),
+]
 EmaDecay = Annotated[
     float | None,
     number(

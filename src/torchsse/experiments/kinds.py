@@ -166,6 +166,8 @@ def _sequence_words(settings: CompareSettings, chosen: Chosen) -> Chosen:
         "precision": settings.precision,
         "metric": settings.metric,
         "learning_rate": settings.learning_rate,
+        "learning_rate_decay": settings.decay,
+        "p0_schedule": settings.p0_schedule,
         "batch_size": settings.batch_size,
         "validate_every": settings.validate_every,
         "device": settings.device,

@@ -19,12 +19,14 @@ _LOSSES = {"bce": 1, "gbce": 256, "sampled-softmax": 256, "softmax": None}
 
 @dataclass(frozen=True)
 class SequenceSettings(CompareSettings):
-    """The same for histories, with defaults for SASRec on a CPU. Factors, biases, decay and shares have no meaning.
+    """The same for histories, with defaults for SASRec on a CPU. Factors, biases and shares have no meaning.
 
     Attributes:
         epochs: the most a fit may take.
         patience: epochs without a better value on validation before a fit stops.
         learning_rate: of Adam, where an arm does not search it.
+        learning_rate_decay: its factor from one epoch to the next.
+        p0_schedule: of every arm that swaps: "constant", "anneal" or "warmup".
         trials: fewer than elsewhere, since each takes minutes.
         seeds: the same.
         hidden: the width of the network; SSE-PT gives half of it to the user.
@@ -74,6 +76,7 @@ class SequenceSettings(CompareSettings):
     positions: str = "learned"
     temperature: float | None = None
     ema_decay: float = 0.0
+    p0_schedule: str = "constant"
     precision: str = "fp32"
     metric: str = METRICS[0]
     batch_size: int = 128
@@ -111,6 +114,8 @@ class SequenceSettings(CompareSettings):
             raise ConfigError(f"ema_decay must be at least 0 and below 1, got {self.ema_decay}")
         if self.precision not in ("fp32", "bf16"):
             raise ConfigError(f"precision must be fp32 or bf16, got {self.precision!r}")
+        if self.p0_schedule not in ("constant", "anneal", "warmup"):
+            raise ConfigError(f"p0_schedule must be constant, anneal or warmup, got {self.p0_schedule!r}")
         if self.metric not in METRICS:
             raise ConfigError(f"metric must be one of {', '.join(METRICS)}, got {self.metric!r}")
         if self.hidden % self.heads:

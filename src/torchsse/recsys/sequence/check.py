@@ -35,7 +35,8 @@ def check_sequence_params(model: SequenceRecommender) -> None:
         raise ConfigError(f"seed: expected an integer below 2^63, got {model.seed}")
     if model.patience is not None:
         check_integer("patience", model.patience, 1)
-    check_number("learning_rate", model.learning_rate, 0.0, open_low=True)
+    for name in ("learning_rate", "learning_rate_decay"):
+        check_number(name, getattr(model, name), 0.0, open_low=True)
     for name in ("weight_decay", "checkpoint_seconds"):
         check_number(name, getattr(model, name), 0.0)
     check_number("dropout", model.dropout, 0.0, 1.0, open_high=True)

@@ -58,6 +58,7 @@ class SequenceRecommender(MeasuredHistories):
     calibration: float
     temperature: float | None
     learning_rate: float
+    learning_rate_decay: float
     ema_decay: float
     precision: str
     batch_size: int
@@ -135,6 +136,7 @@ class SequenceRecommender(MeasuredHistories):
     def _words(self) -> TrainWords:
         return TrainWords(
             learning_rate=float(self.learning_rate),
+            learning_rate_decay=float(self.learning_rate_decay),
             weight_decay=float(self.weight_decay),
             batch_size=int(self.batch_size),
             loss=self.loss,

@@ -86,7 +86,7 @@ def run_sequence_epochs(
         if not math.isfinite(loss):
             raise DivergedError(f"training diverged in epoch {epoch + 1} (train_loss {loss}); lower learning_rate")
         info = {
-            "epoch": epoch + 1, "train_loss": loss, "seconds": seconds, "learning_rate": trainer.words.learning_rate,
+            "epoch": epoch + 1, "train_loss": loss, "seconds": seconds, "learning_rate": trainer.learning_rate(epoch),
             "targets_per_second": trainer.targets / max(seconds, 1e-9), "swap_seconds": trainer.swap_seconds,
         }  # fmt: skip
         if (epoch + 1) % every == 0 or epoch + 1 == epochs:

@@ -34,13 +34,14 @@ class SASRec(SequenceRecommender):
         rho_item: how much likelier a neighbour is drawn than another item, 1 to inf; needed with a graph.
         loss: "bce", "gbce", "sampled-softmax" or "softmax": see `torchsse.recsys.sequence.losses`.
         num_negatives: for each target (or for each batch, if shared).
-        learning_rate: of Adam.
+        learning_rate: of Adam, in the first epoch.
         batch_size: users in a step.
         epochs: passes over the users at most.
         patience: stop after this many epochs without a better `metric` on validation. None: run all epochs.
         seed: of initial values, order, swaps, negatives and dropout.
         device: "cpu", or another torch device.
         num_threads: of torch. The result is fixed for a seed and a number of threads.
+        learning_rate_decay: its factor from one epoch to the next.
         attention_dropout: of attention weights. None: as `dropout`, as in the public codes.
         shared_negatives: one set of negatives for a batch, drawn from all items: a matrix product, so that hundreds
             are cheap. False: each target has its own, none of which its user has in train (any, for who has all
@@ -122,6 +123,7 @@ class SASRec(SequenceRecommender):
         device: str = "cpu",
         num_threads: int = 1,
         *,
+        learning_rate_decay: float = 1.0,
         attention_dropout: float | None = None,
         shared_negatives: bool = False,
         unseen_negatives: bool = False,
@@ -148,6 +150,7 @@ class SASRec(SequenceRecommender):
         self.loss, self.num_negatives, self.shared_negatives = loss, num_negatives, shared_negatives
         self.calibration, self.learning_rate, self.batch_size = calibration, learning_rate, batch_size
         self.temperature, self.ema_decay, self.precision = temperature, ema_decay, precision
+        self.learning_rate_decay = learning_rate_decay
         self.epochs, self.patience, self.metric, self.validate_every = epochs, patience, metric, validate_every
         self.seed, self.device, self.num_threads = seed, device, num_threads
         self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds

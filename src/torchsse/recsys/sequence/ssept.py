@@ -44,13 +44,14 @@ class SSEPT(SequenceRecommender):
         rho_item: the same for items.
         loss: as for `SASRec`, and so the words that follow it.
         num_negatives: see `SASRec`.
-        learning_rate: of Adam.
+        learning_rate: of Adam, in the first epoch.
         batch_size: users in a step.
         epochs: passes over the users at most.
         patience: stop after this many epochs without a better `metric` on validation.
         seed: of everything random.
         device: "cpu", or another torch device.
         num_threads: of torch.
+        learning_rate_decay: its factor from one epoch to the next.
         attention_dropout: see `SASRec`.
         shared_negatives: see `SASRec`.
         unseen_negatives: see `SASRec`.
@@ -103,6 +104,7 @@ class SSEPT(SequenceRecommender):
         device: str = "cpu",
         num_threads: int = 1,
         *,
+        learning_rate_decay: float = 1.0,
         attention_dropout: float | None = None,
         shared_negatives: bool = False,
         unseen_negatives: bool = False,
@@ -131,6 +133,7 @@ class SSEPT(SequenceRecommender):
         self.loss, self.num_negatives, self.shared_negatives = loss, num_negatives, shared_negatives
         self.calibration, self.learning_rate, self.batch_size = calibration, learning_rate, batch_size
         self.temperature, self.ema_decay, self.precision = temperature, ema_decay, precision
+        self.learning_rate_decay = learning_rate_decay
         self.epochs, self.patience, self.metric, self.validate_every = epochs, patience, metric, validate_every
         self.seed, self.device, self.num_threads = seed, device, num_threads
         self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds

@@ -107,6 +107,8 @@ class SequenceTrainer:
         window = np.random.default_rng(int(stream(words.seed, epoch, rank, WINDOW)))
         self.swap_seconds, self.targets = 0.0, 0
         self._toss(p0_factor(words.p0_schedule, epoch, words.epochs))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(epoch)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         self.network.train()
         with self._masks(int(stream(words.seed, epoch, rank, MASK)) >> 1):
@@ -117,6 +119,10 @@ class SequenceTrainer:
         if world > 1:
             torch.distributed.all_reduce(everything)
         return float(everything[0] / everything[1].clamp(min=1))
+
+    def learning_rate(self, epoch: int) -> float:
+        """Of an epoch, counted from 0."""
+        return self.words.learning_rate * self.words.learning_rate_decay**epoch
 
     def _toss(self, factor: float) -> None:
         """Swap from now on with `factor` times each p0."""

@@ -12,6 +12,7 @@ class TrainWords:
     """Settings of an estimator that a step depends on: see `SASRec` for each."""
 
     learning_rate: float
+    learning_rate_decay: float
     weight_decay: float
     batch_size: int
     loss: str
