@@ -16,6 +16,7 @@ SEQUENCES = "Sequences: sasrec, ssept"
 SQUARES = "Least squares: als, marginalized, graph-als"
 NEAR = "Neighbours: item-knn"
 
+SCHEDULES = "constant, anneal (falls to 0 in the last epoch) or warmup. Default: constant."
 FASTER = "bf16: faster on a GPU, and on a CPU with instructions for it. Default: fp32."
 DECIDING = "ndcg@10 or hr@10 among all items, sampled_ndcg@10 or sampled_hr@10 among 100 random ones. Default: ndcg@10."
 
@@ -23,6 +24,14 @@ DECIDING = "ndcg@10 or hr@10 among all items, sampled_ndcg@10 or sampled_hr@10 a
 def number(panel: str, text: str) -> typer.models.OptionInfo:
     """An option whose default is the model's."""
     option: typer.models.OptionInfo = typer.Option(help=text, rich_help_panel=panel, show_default=False)
+    return option
+
+
+def named(panel: str, metavar: str, text: str) -> typer.models.OptionInfo:
+    """The same for one that takes a word, which help calls `metavar`."""
+    option: typer.models.OptionInfo = typer.Option(
+        metavar=metavar, help=text, rich_help_panel=panel, show_default=False
+    )
     return option
 
 
@@ -61,11 +70,10 @@ SwapUnseen = Annotated[
 ]
 P0Schedule = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="mf, sasrec, ssept: constant, anneal (falls to 0 in the last epoch) or warmup. Default: constant.",
-        rich_help_panel=SSE,
-        show_default=False,
+    named(
+        SSE,
+        "NAME",
+        f"mf, sasrec, ssept: {SCHEDULES}",
     ),
 ]
 P0Power = Annotated[float | None, number(SSE, "mf: p0 of a row in proportion to (its examples)^-power. Default: 0.")]
@@ -73,13 +81,12 @@ Epochs = Annotated[int | None, number(TRAINING, "Epochs, or sweeps of alternatin
 Patience = Annotated[int | None, number(TRAINING, "Epochs without a better value on validation before it stops.")]
 Metric = Annotated[
     str | None,
-    typer.Option(
-        metavar="METRIC@K",
-        help="Rankings: what is taken on validation: precision, recall, ndcg, hr, map or mrr; sqlrank also rated_ndcg, "
+    named(
+        TRAINING,
+        "METRIC@K",
+        "Rankings: what is taken on validation: precision, recall, ndcg, hr, map or mrr; sqlrank also rated_ndcg, "
         "its default with ratings; sasrec, ssept also sampled_ndcg and sampled_hr. Default: precision@10; "
         "sasrec, ssept: ndcg@10.",
-        rich_help_panel=TRAINING,
-        show_default=False,
     ),
 ]
 NumThreads = Annotated[int | None, number(TRAINING, "Default: 1. With several, SGD is not deterministic.")]
@@ -116,22 +123,17 @@ SwapNegatives = Annotated[bool | None, flag(SGD, "swap-negatives", "bpr, sqlrank
 ValidateEvery = Annotated[int | None, number(SGD, "Epochs between two measurements. Default: 1; sasrec, ssept: 5.")]
 Device = Annotated[
     str | None,
-    typer.Option(
-        metavar="DEVICE",
-        help="mf, bpr: train through torch there; sasrec, ssept: train there. Default: cpu.",
-        rich_help_panel=SGD,
-    ),
+    named(SGD, "DEVICE", "mf, bpr: train through torch there; sasrec, ssept: train there. Default: cpu."),
 ]
 
 # sequences
 Setting = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="The words of a published setting; options given go before them. table4-b2-none (or -input, -output, "
+    named(
+        SEQUENCES,
+        "NAME",
+        "The words of a published setting; options given go before them. table4-b2-none (or -input, -output, "
         "-both; -b6-), authors-labels, authors-inputs-labels; ssept-ml1m.",
-        rich_help_panel=SEQUENCES,
-        show_default=False,
     ),
 ]
 Hidden = Annotated[int | None, number(SEQUENCES, "Length of an item's row. Default: 50.")]
@@ -142,11 +144,10 @@ MaxLength = Annotated[int | None, number(SEQUENCES, "Items of a history that cou
 AttentionDropout = Annotated[float | None, number(SEQUENCES, "Of attention weights. Default: as the dropout.")]
 Loss = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="bce, gbce, sampled-softmax or softmax. Default: bce, the paper's.",
-        rich_help_panel=SEQUENCES,
-        show_default=False,
+    named(
+        SEQUENCES,
+        "NAME",
+        "bce, gbce, sampled-softmax or softmax. Default: bce, the paper's.",
     ),
 ]
 SharedNegatives = Annotated[bool | None, flag(SEQUENCES, "shared-negatives", "One set of negatives for a batch.")]
@@ -164,11 +165,10 @@ RandomWindow = Annotated[
 ]
 Positions = Annotated[
     str | None,
-    typer.Option(
-        metavar="learned|rotary",
-        help="A row for each place, or queries and keys turned by their places: fewer epochs. Default: learned.",
-        rich_help_panel=SEQUENCES,
-        show_default=False,
+    named(
+        SEQUENCES,
+        "learned|rotary",
+        "A row for each place, or queries and keys turned by their places: fewer epochs. Default: learned.",
     ),
 ]
 Temperature = Annotated[
@@ -180,11 +180,10 @@ DecayOfSequences = Annotated[
 ]
 ScheduleOfSequences = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Of every p0: constant, anneal (falls to 0 in the last epoch) or warmup. Default: constant.",
-        rich_help_panel=SEQUENCES,
-        show_default=False,
+    named(
+        SEQUENCES,
+        "NAME",
+        f"Of every p0: {SCHEDULES}",
     ),
 ]
 EmaDecay = Annotated[
@@ -196,20 +195,18 @@ EmaDecay = Annotated[
 ]
 Precision = Annotated[
     str | None,
-    typer.Option(
-        metavar="fp32|bf16",
-        help=f"Of training. {FASTER}",
-        rich_help_panel=SEQUENCES,
-        show_default=False,
+    named(
+        SEQUENCES,
+        "fp32|bf16",
+        f"Of training. {FASTER}",
     ),
 ]
 DecidingMetric = Annotated[
     str | None,
-    typer.Option(
-        metavar="METRIC@10",
-        help=f"What decides on validation: {DECIDING}",
-        rich_help_panel=SEQUENCES,
-        show_default=False,
+    named(
+        SEQUENCES,
+        "METRIC@10",
+        f"What decides on validation: {DECIDING}",
     ),
 ]
 BatchSize = Annotated[
@@ -224,11 +221,10 @@ BiasRegularization = Annotated[float | None, number(SQUARES, "marginalized, grap
 PerExample = Annotated[bool | None, number(SQUARES, "graph-als: weigh the L2 of a row by its examples. Default: yes.")]
 Solver = Annotated[
     str | None,
-    typer.Option(
-        metavar="cg|cholesky",
-        help="als, marginalized: conjugate gradients, or exact. Default: cg.",
-        rich_help_panel=SQUARES,
-        show_default=False,
+    named(
+        SQUARES,
+        "cg|cholesky",
+        "als, marginalized: conjugate gradients, or exact. Default: cg.",
     ),
 ]
 CgSteps = Annotated[int | None, number(SQUARES, "Steps of conjugate gradients.")]
@@ -237,11 +233,10 @@ CgSteps = Annotated[int | None, number(SQUARES, "Steps of conjugate gradients.")
 Neighbors = Annotated[int | None, number(NEAR, "Neighbours of each item. Default: 200.")]
 Similarity = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="cosine, jaccard, tfidf or bm25. Default: cosine.",
-        rich_help_panel=NEAR,
-        show_default=False,
+    named(
+        NEAR,
+        "NAME",
+        "cosine, jaccard, tfidf or bm25. Default: cosine.",
     ),
 ]
 Shrinkage = Annotated[float | None, number(NEAR, "Holds back pairs that few users share. Default: 0.")]

@@ -17,7 +17,7 @@ from torchsse.graph import Graph
 from torchsse.recsys import storage
 from torchsse.recsys.factors import Factors
 
-__all__ = ["Checkpoint", "best_of", "checkpoint_for", "fingerprint"]
+__all__ = ["Checkpoint", "best_of", "checkpoint_for", "fingerprint", "progress_of"]
 
 
 class Checkpoint:
@@ -83,6 +83,16 @@ class Checkpoint:
         """`write` for factors."""
         best_arrays = best.arrays("best_") if best is not None else {}
         self.write(progress, {**factors.arrays(), **best_arrays}, force=force)
+
+
+def progress_of(
+    epoch: int, best_epoch: int, best_value: float, stopped: str | None, history: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What a checkpoint says of a run beside its arrays; JSON has no infinity, which `best_value` is at first."""
+    return {
+        "epoch": epoch, "best_epoch": best_epoch, "history": history, "stopped": stopped,
+        "best_value": best_value if math.isfinite(best_value) else None,
+    }  # fmt: skip
 
 
 def best_of(arrays: storage.Arrays) -> Factors | None:

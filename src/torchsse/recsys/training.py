@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torchsse.errors import ConfigError
-from torchsse.recsys.checkpoint import Checkpoint
+from torchsse.recsys.checkpoint import Checkpoint, progress_of
 from torchsse.recsys.factors import Factors
 
 __all__ = ["Callback", "DivergedError", "Outcome", "Trainer", "run_epochs"]
@@ -95,10 +95,7 @@ def run_epochs(
     def keep(epoch: int) -> None:
         if checkpoint is None:
             return
-        progress = {
-            "epoch": epoch, "best_epoch": best_epoch, "history": history, "stopped": stopped,
-            "best_value": best_value if math.isfinite(best_value) else None,
-        }  # fmt: skip
+        progress = progress_of(epoch, best_epoch, best_value, stopped, history)
         checkpoint.save(progress, trainer.factors, best, force=stopped is not None or epoch == epochs)
 
     if start == epochs and stopped is None and measure is not None and name not in history[-1]:

@@ -11,7 +11,6 @@ from torchsse.errors import ConfigError
 from torchsse.experiments.space import Range
 
 __all__ = ["Choice", "Dimension", "Value", "at", "described", "inside", "named_texts", "parse_dimension", "parse_value"]
-__all__ += ["split_word"]
 
 Value = float | int | str | bool | None
 

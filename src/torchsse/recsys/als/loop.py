@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from torchsse.recsys.als.solve import SOLVERS
 from torchsse.recsys.als.spread import Spread, spread
-from torchsse.recsys.checkpoint import Checkpoint, best_of
+from torchsse.recsys.checkpoint import Checkpoint, best_of, progress_of
 from torchsse.recsys.factors import Factors
 from torchsse.recsys.graphs import check_graph_words, table_law
 from torchsse.recsys.params import check_choice, check_integer, check_number
@@ -151,10 +151,7 @@ def run_sweeps(
         if callback is not None and callback(epoch, info):
             model.stopped_ = model.stopped_ or "callback"
         if checkpoint is not None:
-            progress = {
-                "epoch": epoch, "best_epoch": model.best_epoch_, "history": model.history_, "stopped": model.stopped_,
-                "best_value": best_value if math.isfinite(best_value) else None,
-            }  # fmt: skip
+            progress = progress_of(epoch, model.best_epoch_, best_value, model.stopped_, model.history_)
             arrays = {**sweeper.state(), **(best.arrays("best_") if best is not None else {})}
             checkpoint.write(progress, arrays, force=model.stopped_ is not None or epoch == model.epochs)
         if model.stopped_ is not None:

@@ -35,7 +35,6 @@ class SequenceRecommender(MeasuredHistories):
     """An estimator that reads each user's history in the order of time. A subclass holds the constructor words."""
 
     network: SequenceNetwork
-    hidden: int
     blocks: int
     heads: int
     max_length: int
@@ -64,9 +63,7 @@ class SequenceRecommender(MeasuredHistories):
     batch_size: int
     epochs: int
     patience: int | None
-    metric: str
     validate_every: int
-    num_threads: int
     seed: int
     device: str
     checkpoint: Any

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from torchsse.recsys.checkpoint import Checkpoint
+from torchsse.recsys.checkpoint import Checkpoint, progress_of
 from torchsse.recsys.sequence.state import arrays_of, restore
 from torchsse.recsys.sequence.trainer import SequenceTrainer
 from torchsse.recsys.training import Callback, DivergedError
@@ -74,7 +74,8 @@ def run_sequence_epochs(
     def keep(epoch: int) -> None:
         if checkpoint is not None and first:
             over = run.stopped is not None or epoch == epochs
-            checkpoint.write(_progress(run, epoch, history), _arrays(trainer, run), force=over)
+            progress = progress_of(epoch, run.best_epoch, run.best_value, run.stopped, history)
+            checkpoint.write(progress, _arrays(trainer, run), force=over)
 
     if measure is not None and run.start == epochs and run.stopped is None and name not in history[-1]:
         judge(history[-1])
@@ -115,13 +116,6 @@ def _parameters(trainer: SequenceTrainer) -> Arrays:
 
 def _arrays(trainer: SequenceTrainer, run: _Run) -> Arrays:
     return {**arrays_of(trainer), **{_BEST + name: value for name, value in (run.best or {}).items()}}
-
-
-def _progress(run: _Run, epoch: int, history: list[dict[str, Any]]) -> dict[str, Any]:
-    value = run.best_value if math.isfinite(run.best_value) else None
-    return {
-        "epoch": epoch, "best_epoch": run.best_epoch, "best_value": value, "stopped": run.stopped, "history": history,
-    }  # fmt: skip
 
 
 def _resume(

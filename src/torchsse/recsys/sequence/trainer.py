@@ -88,7 +88,6 @@ class SequenceTrainer:
         self.optimizer = torch.optim.Adam(groups, lr=words.learning_rate, betas=(0.9, 0.98), fused=True)
         self.average = Average(network, words.ema_decay) if words.ema_decay > 0.0 else None
         self.swap_seconds, self.targets = 0.0, 0
-        self._toss(1.0)
 
     # one epoch --------------------------------------------------------------------------------------------------
 
