@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -30,7 +31,7 @@ from torchsse.recsys.als.weighted import WeightedALS
 RING = Graph.from_edges(np.arange(24), (np.arange(24) + 1) % 24, num_nodes=24)
 SE = {"p0_user": 0.1, "p0_item": 0.1}
 GRAPH = {**SE, "item_graph": RING, "rho_item": 20.0}
-EPOCHS = 8
+EPOCHS, TRIES = 8, 5
 
 #: What trains in epochs and takes `checkpoint`; another one joins by a line.
 ESTIMATORS: dict[str, Callable[..., Any]] = {
@@ -120,6 +121,11 @@ def trial(name: str, whole: dict[str, Any], *death: Any) -> dict[str, Any]:
     """Die, then go on in this process: how far it came, where it went on, whether the end is the same."""
     with tempfile.TemporaryDirectory() as folder:
         last, killed = die(name, Path(folder) / "run", *death)
+        for _ in range(TRIES):  # on a busy machine a fit may be over before it is killed: nothing was tried then
+            if killed:
+                break
+            shutil.rmtree(Path(folder) / "run")
+            last, killed = die(name, Path(folder) / "run", *death)
         epochs: list[int] = []
         words = {"num_threads": 3} if name in ANY_THREADS else {}
         model = build(name, Path(folder) / "run", **words).fit(
