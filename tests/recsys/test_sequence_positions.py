@@ -69,14 +69,14 @@ def test_it_reaches_the_network_and_trains(estimator, precision) -> None:
 def test_rounding_stays_in_the_blocks(monkeypatch) -> None:
     """Queries and keys are turned in fp32 and come back as they were."""
     seen = []
-    of = Turn.of
+    leading = Turn.leading
 
-    def watched(self, x):
-        out = of(self, x)
+    def watched(self, x, columns):
+        out = leading(self, x, columns)
         seen.append((x.dtype, self.cos.dtype, out.dtype))
         return out
 
-    monkeypatch.setattr(Turn, "of", watched)
+    monkeypatch.setattr(Turn, "leading", watched)
     parts = leave_last_out(markov(num_users=20, length=16)[0])
     SASRec(**SMALL, positions="rotary", precision="bf16").fit(parts.train)
     assert set(seen) == {(torch.bfloat16, torch.float32, torch.bfloat16)}

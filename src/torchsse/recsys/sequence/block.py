@@ -31,8 +31,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, groups: Sequence[Group], turn: Turn | None = None) -> Tensor:
         qkv = self.query_key_value(self.attention_norm(x))
         if turn is not None:
-            both, value = qkv.split([2 * x.shape[1], x.shape[1]], 1)
-            qkv = torch.cat([self._turned(both, turn), value], 1)
+            qkv = turn.leading(qkv, 2 * x.shape[1])
         mixed = self.attention(qkv, groups)  # (slots, width)
         x = x + self.out(mixed)
         inner = torch.relu(self.inner_dropout(self.inner(self.forward_norm(x))))
@@ -48,7 +47,7 @@ class Block(nn.Module):
         query = torch.nn.functional.linear(normed[last], weight[:width], bias[:width])
         if turn is not None:
             # the query stays as it is: nothing follows the last action, so it is turned by nothing
-            kv = torch.cat([self._turned(kv[:, :width], turn), kv[:, width:]], 1)
+            kv = turn.leading(kv, width)
         found, row = [], 0
         for start, rows, length in groups:
             part = kv[start : start + rows * length].view(rows, length, 2, heads, width // heads)
@@ -63,8 +62,3 @@ class Block(nn.Module):
         x = x[last] + self.out(torch.cat(found))
         out: Tensor = x + self.outer(torch.relu(self.inner(self.forward_norm(x))))
         return out
-
-    def _turned(self, x: Tensor, turn: Turn) -> Tensor:
-        """Queries, keys, or both side by side, (slots, a multiple of the width), by their places."""
-        size = self.out.in_features // self.attention.heads
-        return turn.of(x.view(len(x), -1, size)).view(x.shape)
