@@ -2,11 +2,12 @@
 
 Contenders at d = 50, b = 2, histories of at most 200, batches of 128, interleaved round by round on equal steps: ours
 with one negative (without SSE; with p0 = .1 on inputs and outputs; without dropout of attention weights, which the
-others have), ours with full softmax, ours in bf16, ours at d = 100 in fp32 and in bf16, and the port, whose `model.py`
-and `utils.py` are imported from the folder that `--peer` names. The port's data loader runs in processes of its own
-beside the steps, as its `main.py` has it; ours makes its batches in the step. A round of each is `--steps` steps of 128
-users; every rate is a median over rounds, every ratio a median of the ratios within a round. Beside the wall clock
-stands the processor time of the process (for the port without its loaders), which other work disturbs less.
+others have), ours with full softmax, ours in bf16, ours at d = 100 in fp32 and in bf16, the last with rotary
+positions too, and the port, whose `model.py` and `utils.py` are imported from the folder that `--peer` names. The
+port's data loader runs in processes of its own beside the steps, as its `main.py` has it; ours makes its batches in
+the step. A round of each is `--steps` steps of 128 users; every rate is a median over rounds, every ratio a median of
+the ratios within a round. Beside the wall clock stands the processor time of the process (for the port without its
+loaders), which other work disturbs less.
 
 Then: the share of a step that swaps take, and the time to rank all items for all users.
 
@@ -40,6 +41,7 @@ RATIOS = {
     "attention_dropout_over_without": ("ours", "ours_without_attention_dropout"),
     "bf16_over_fp32": ("ours_bf16", "ours"),
     "wide_bf16_over_fp32": ("ours_wide_bf16", "ours_wide"),
+    "wide_rotary_over_learned": ("ours_wide_rotary", "ours_wide_bf16"),
 }
 LIMITS = {"ours_over_port": 0.5, "swap_share": 0.01, "full_ranking_seconds": 4.0}  # the issue's
 
@@ -152,6 +154,7 @@ def main() -> None:
         "ours_bf16": Ours(parts.train, given.num_threads, precision="bf16"),
         "ours_wide": Ours(parts.train, given.num_threads, hidden=WIDE),
         "ours_wide_bf16": Ours(parts.train, given.num_threads, hidden=WIDE, precision="bf16"),
+        "ours_wide_rotary": Ours(parts.train, given.num_threads, hidden=WIDE, precision="bf16", positions="rotary"),
     }
     if given.peer:
         contenders["port"] = Port(parts.train, given.peer)
