@@ -90,7 +90,9 @@ def test_every_bfloat16_comes_back_from_a_turn_by_nothing() -> None:
     bits = np.arange(1 << 16, dtype=np.uint16)
     x = np.zeros((1 << 16, 2), np.uint16)
     x[:, 0] = bits
-    turn("bfloat16")(x, np.ones((1 << 16, 1), np.float32), np.zeros((1 << 16, 1), np.float32), 2, np.float32(1))
+    turn("bfloat16")(
+        x, 0, 1 << 16, np.ones((1 << 16, 1), np.float32), np.zeros((1 << 16, 1), np.float32), 2, np.float32(1)
+    )
     before, after = (torch.from_numpy(b.view(np.int16).copy()).view(torch.bfloat16) for b in (bits, x[:, 0]))
     torch.testing.assert_close(after, before, rtol=0, atol=0, equal_nan=True)
     assert int(before.isnan().sum()) == 254
@@ -105,7 +107,7 @@ def test_halves_round_to_even_as_in_torch() -> None:
     x[:, 0] = pairs[:, 0]
     numbers = x.view(torch.int16).numpy().view(np.uint16)
     table = pairs[:, 1:].contiguous().numpy()
-    turn("bfloat16")(numbers, table, np.zeros_like(table), 2, np.float32(1))
+    turn("bfloat16")(numbers, 0, len(table), table, np.zeros_like(table), 2, np.float32(1))
     product = pairs[:, 0] * pairs[:, 1]
     assert int((product.view(torch.int32) & 0xFFFF == 0x8000).sum()) > 100
     assert torch.equal(x[:, 0], product.to(torch.bfloat16))

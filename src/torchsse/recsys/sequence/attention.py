@@ -5,62 +5,91 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 
-from torchsse.recsys.sequence.dropout import SIDES, kept
+from torchsse.recsys.kernels.attend import shares, slopes
+from torchsse.recsys.kernels.drop import SIDES
+from torchsse.recsys.sequence.dropout import kept_scale
 from torchsse.recsys.sequence.layout import Group
+from torchsse.recsys.sequence.passes import KINDS, by_kernel, key_of, numbers, spread
 
 __all__ = ["Attention"]
 
-#: Queries at a time, where a group has about ten sequences: scores of a tile stay in the cache.
-_TILE = 64
+
+def _parts(qkv: Tensor, group: Group, heads: int) -> Tensor:
+    """(3, rows, heads, length, width / heads), a view."""
+    start, rows, length = group
+    part = qkv[start : start + rows * length]
+    return part.view(rows, length, 3, heads, qkv.shape[1] // 3 // heads).permute(2, 0, 3, 1, 4)
 
 
-def _tiles(length: int) -> list[tuple[int, int]]:
-    return [(start, min(start + _TILE, length)) for start in range(0, length, _TILE)]
+def _heads(x: Tensor, group: Group, heads: int) -> Tensor:
+    """(rows, heads, length, width / heads), a view of (slots, width)."""
+    start, rows, length = group
+    return x[start : start + rows * length].view(rows, length, heads, x.shape[1] // heads).transpose(1, 2)
+
+
+def _soften(scores: Tensor, scale: np.float32, threshold: int, generator: torch.Generator | None) -> Tensor:
+    """Scores become shares, in place; shares times a mask of 0 and 1 / kept."""
+    dropped = torch.empty_like(scores)
+    kernel, words = shares(KINDS[scores.dtype]), (numbers(scores), numbers(dropped))
+    coins = (scale, key_of(generator), threshold, kept_scale(threshold))
+    spread(lambda start, stop: kernel(*words, start, stop, *coins), len(scores))
+    return dropped
+
+
+def _slope(grad: Tensor, share: Tensor, dropped: Tensor, mean: Tensor, scale: np.float32) -> None:
+    """The gradient by the dropped shares becomes that by the products of queries and keys, in place."""
+    kernel, words = slopes(KINDS[grad.dtype]), tuple(numbers(x) for x in (grad, share, dropped, mean))
+    spread(lambda start, stop: kernel(*words, start, stop, scale), len(grad))
 
 
 class _Dropped(torch.autograd.Function):
-    """softmax(q k' / sqrt(d)), causal, times a mask of 0 and 1 / kept, times v.
+    """softmax(q k' / sqrt(d)), causal, times a mask of 0 and 1 / kept, times v; of all groups.
 
-    torch has no kernel for this on a CPU: its fallback draws the mask slowly and keeps every step of the way. Places
-    are taken a tile at a time against those up to the tile's end, which leaves out most of what lies ahead.
+    torch has no kernel for this on a CPU: its fallback draws the mask slowly and keeps every step of the way. Here
+    matrix products are torch's and what lies between them is one pass.
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, threshold: int, generator: torch.Generator | None) -> Tensor:
-        length, scale, up = q.shape[1], q.shape[2] ** -0.5, SIDES / (SIDES - threshold)
-        out = torch.empty_like(q, memory_format=torch.contiguous_format)
-        held = []
-        for start, end in _tiles(length):
-            ahead = q.new_full((end - start, end), -torch.inf).triu_(start + 1)
-            scores = torch.baddbmm(ahead, q[:, start:end], k[:, :end].transpose(1, 2), alpha=scale)
-            share = torch.softmax(scores, -1, out=scores)
-            dropped = kept(share.shape, threshold, generator).to(share.dtype).mul_(up).mul_(share)
-            torch.bmm(dropped, v[:, :end], out=out[:, start:end])
+    def forward(
+        ctx: Any, qkv: Tensor, groups: Sequence[Group], heads: int, threshold: int, generator: torch.Generator | None
+    ) -> Tensor:
+        width = qkv.shape[1] // 3
+        ctx.groups, ctx.heads, ctx.scale = groups, heads, np.float32((width // heads) ** -0.5)
+        out, held = qkv.new_empty(len(qkv), width), []
+        for group in groups:
+            q, k, v = (x.flatten(0, 1) for x in _parts(qkv, group, heads).unbind())
+            share = torch.bmm(q, k.transpose(1, 2))
+            dropped = _soften(share, ctx.scale, threshold, generator)
+            place = _heads(out, group, heads)
+            place.copy_(torch.bmm(dropped, v).view(place.shape))
             held += [share, dropped]
-        ctx.save_for_backward(q, k, v, out, *held)
+        ctx.save_for_backward(qkv, out, *held)
         return out
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        q, k, v, out, *held = ctx.saved_tensors
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        qkv, out, *held = ctx.saved_tensors
         (grad,) = grads
-        scale = q.shape[2] ** -0.5
+        to = torch.empty_like(qkv)
         # a softmax takes off each row's mean gradient, which is that of its output along its output
-        mean = (grad * out).sum(-1, keepdim=True)
-        to_q = torch.empty_like(out)
-        to_k, to_v = torch.zeros_like(out), torch.zeros_like(out)
-        for (start, end), share, dropped in zip(_tiles(q.shape[1]), held[::2], held[1::2]):
-            here = grad[:, start:end]
-            to_v[:, :end].baddbmm_(dropped.transpose(1, 2), here)
-            to_scores = torch.bmm(here, v[:, :end].transpose(1, 2)).mul_(dropped)
-            to_scores.addcmul_(share, mean[:, start:end], value=-1.0).mul_(scale)
-            torch.bmm(to_scores, k[:, :end], out=to_q[:, start:end])
-            to_k[:, :end].baddbmm_(to_scores.transpose(1, 2), q[:, start:end])
-        return to_q, to_k, to_v, None, None
+        means = (grad * out).view(len(out), ctx.heads, -1).sum(-1, dtype=torch.float32)
+        for group, share, dropped in zip(ctx.groups, held[::2], held[1::2]):
+            q, k, v = (x.flatten(0, 1) for x in _parts(qkv, group, ctx.heads).unbind())
+            here = _heads(grad, group, ctx.heads).flatten(0, 1)
+            mean = _heads(means, group, ctx.heads).reshape(share.shape[:2]).contiguous()
+            slope = torch.bmm(here, v.transpose(1, 2))
+            _slope(slope, share, dropped, mean, ctx.scale)
+            found = (torch.bmm(slope, k), torch.bmm(slope.transpose(1, 2), q), torch.bmm(dropped.transpose(1, 2), here))
+            for place, gradient in zip(_parts(to, group, ctx.heads), found):
+                place.copy_(gradient.view(place.shape))
+        return to, None, None, None, None
 
 
 class Attention(nn.Module):
@@ -68,8 +97,8 @@ class Attention(nn.Module):
 
     Args:
         heads: they divide the width.
-        p: dropout of attention weights, in training. On the CPU in eager mode p is rounded to a multiple of 2^-16 below
-            1 and draws from `generator` (where that is None, from torch's default), as `Dropout` does.
+        p: dropout of attention weights, in training. On the CPU in eager mode, fp32 or bf16, p is rounded to a multiple
+            of 2^-16 below 1 and draws from `generator` (where that is None, from torch's default), as `Dropout` does.
 
     Shape:
         queries, keys and values side by side, (slots, 3 width), and the groups that the slots lie in -> (slots, width).
@@ -84,24 +113,21 @@ class Attention(nn.Module):
         self.generator: torch.Generator | None = None
 
     def forward(self, qkv: Tensor, groups: Sequence[Group]) -> Tensor:
+        chance = self.p if self.training else 0.0
+        threshold = min(round(chance * SIDES), SIDES - 1)
+        if threshold and by_kernel(qkv):
+            out: Tensor = _Dropped.apply(  # type: ignore[no-untyped-call]
+                qkv.contiguous(), groups, self.heads, threshold, self.generator
+            )
+            return out
         width = qkv.shape[1] // 3
         found = []
         # split, not slices: its backward writes each group's gradient once
-        for part, (_, rows, length) in zip(torch.split(qkv, [g.rows * g.length for g in groups]), groups):
-            # (3, rows, heads, length, width / heads)
-            q, k, v = part.view(rows, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind()
-            found.append(self._mixed(q, k, v).transpose(1, 2).reshape(rows * length, width))
+        for part, group in zip(torch.split(qkv, [g.rows * g.length for g in groups]), groups):
+            q, k, v = _parts(part, group._replace(start=0), self.heads).unbind()
+            mixed = scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=chance if threshold else 0.0)
+            found.append(mixed.transpose(1, 2).reshape(len(part), width))
         return torch.cat(found)
-
-    def _mixed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        chance = self.p if self.training else 0.0
-        by_torch = not q.is_cpu or torch.compiler.is_compiling()
-        threshold = min(round(chance * SIDES), SIDES - 1)
-        if by_torch or not threshold:
-            return scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=chance if by_torch else 0.0)
-        flat = (x.flatten(0, 1) for x in (q, k, v))
-        out: Tensor = _Dropped.apply(*flat, threshold, self.generator)  # type: ignore[no-untyped-call]
-        return out.view(q.shape)
 
     def extra_repr(self) -> str:
         return f"heads={self.heads}, p={self.p:g}"

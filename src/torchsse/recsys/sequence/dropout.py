@@ -1,52 +1,55 @@
-"""Dropout whose coins are 16-bit integers on the CPU: a quarter of the time of torch's, which it equals in law."""
+"""Dropout in one pass on the CPU, whose coins come of a stream of its own: a fraction of the time of torch's."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["SIDES", "Dropout", "kept"]
+from torchsse.recsys.kernels.drop import SIDES, drop
+from torchsse.recsys.sequence.passes import KINDS, by_kernel, key_of, numbers, spread
 
-SIDES = 1 << 16
-"""Sides of a coin."""
+__all__ = ["Dropout", "kept_scale"]
+
+_GRAIN = 1024
 
 
-def kept(shape: tuple[int, ...], threshold: int, generator: torch.Generator | None) -> Tensor:
-    """True with chance 1 - threshold / SIDES, on the CPU.
+def kept_scale(threshold: int) -> np.float32:
+    """What is kept is multiplied by this where `threshold` of SIDES are dropped.
 
-    >>> bool(kept((3, 5), 0, None).all())
-    True
+    >>> float(kept_scale(1 << 15))
+    2.0
     """
-    size = math.prod(shape)
-    coins = torch.empty((size + 3) // 4, dtype=torch.int64).random_(-(2**63), None, generator=generator)
-    return coins.view(torch.int16)[:size].view(shape) >= threshold - SIDES // 2
+    return np.float32(SIDES / (SIDES - threshold))
 
 
 class _Drop(torch.autograd.Function):
-    """x times a mask that is 0 or 1 / kept."""
+    """x times a mask that is 0 or 1 / kept; the gradient makes the mask again."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, threshold: int, generator: torch.Generator | None) -> Tensor:
-        scaled = kept(x.shape, threshold, generator).to(x.dtype).mul_(SIDES / (SIDES - threshold))
-        ctx.save_for_backward(scaled)
-        return x * scaled
+    def forward(ctx: Any, x: Tensor, threshold: int, key: np.uint64) -> Tensor:
+        ctx.threshold, ctx.key = threshold, key
+        out = torch.empty_like(x)
+        kernel, given, found = drop(KINDS[x.dtype]), numbers(x).reshape(-1), numbers(out).reshape(-1)
+        scale = kept_scale(threshold)
+        spread(lambda start, stop: kernel(given, found, start, stop, key, threshold, scale), x.numel(), _GRAIN)
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (scaled,) = ctx.saved_tensors
-        return grads[0] * scaled, None, None
+        found: Tensor = _Drop.apply(grads[0].contiguous(), ctx.threshold, ctx.key)  # type: ignore[no-untyped-call]
+        return found, None, None
 
 
 class Dropout(nn.Module):
     """Zeroes each number with chance p and scales the rest by 1 / (1 - p), in training.
 
-    On the CPU in eager mode p is rounded to a multiple of 2^-16, for the zeros and the scale alike; elsewhere this is
-    `torch.nn.functional.dropout`. Randomness: `generator` there, so that fits on several threads of a process do not
-    share their coins; where that is None, and elsewhere, the device's default generator.
+    On the CPU in eager mode, fp32 or bf16, p is rounded to a multiple of 2^-16, for the zeros and the scale alike;
+    elsewhere this is `torch.nn.functional.dropout`. Randomness: `generator` there, so that fits on several threads of a
+    process do not share their coins; where that is None, and elsewhere, the device's default generator.
 
     >>> Dropout(0.25)(torch.ones(4)).unique().numel() <= 2
     True
@@ -60,12 +63,13 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0.0:
             return x
-        if not x.is_cpu or torch.compiler.is_compiling():
+        if not by_kernel(x):
             return functional.dropout(x, self.p)
         threshold = round(self.p * SIDES)
         if threshold >= SIDES:
             return x * 0.0
-        out: Tensor = _Drop.apply(x.contiguous(), threshold, self.generator)  # type: ignore[no-untyped-call]
+        key = key_of(self.generator)
+        out: Tensor = _Drop.apply(x.contiguous(), threshold, key)  # type: ignore[no-untyped-call]
         return out
 
     def extra_repr(self) -> str:

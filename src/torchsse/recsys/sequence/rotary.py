@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from torchsse.recsys.kernels.turn import turn
+from torchsse.recsys.sequence.passes import KINDS, by_kernel, numbers, spread
 
 __all__ = ["Turn"]
-
-_KERNELS = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
 class Turn:
@@ -51,8 +50,7 @@ class Turn:
         On the CPU in eager mode this is one pass that overwrites x, a tenth of the time: give it what nothing else
         holds and whose making did not keep it, as a linear layer's output.
         """
-        by_torch = not x.is_cpu or torch.compiler.is_compiling() or x.dtype not in _KERNELS or not x.is_contiguous()
-        if by_torch:
+        if not by_kernel(x) or not x.is_contiguous():
             both, rest = x[:, :columns], x[:, columns:]
             return torch.cat([self.of(both.reshape(len(x), -1, self.size)).reshape(both.shape), rest], 1)
         out: Tensor = _Turned.apply(x, self.cos[:, 0], self.sin[:, 0], columns, 1.0)  # type: ignore[no-untyped-call]
@@ -65,10 +63,9 @@ class _Turned(torch.autograd.Function):
         ctx.mark_dirty(x)
         ctx.save_for_backward(cos, sin)
         ctx.columns, ctx.sign = columns, sign
-        kernel = turn(_KERNELS[x.dtype])
-        bits = x.detach()
-        numbers = bits.numpy() if x.dtype == torch.float32 else bits.view(torch.int16).numpy().view(np.uint16)
-        kernel(numbers, cos.numpy(), sin.numpy(), columns, np.float32(sign))
+        kernel, tables = turn(KINDS[x.dtype]), (cos.numpy(), sin.numpy())
+        given = numbers(x)
+        spread(lambda start, stop: kernel(given, start, stop, *tables, columns, np.float32(sign)), len(x))
         return x
 
     @staticmethod
