@@ -11,6 +11,7 @@ from coins import coins, key_after
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
+from torch_threads import threads
 
 from torchsse.recsys.kernels.bits import exp, number
 from torchsse.recsys.kernels.drop import SIDES
@@ -57,46 +58,34 @@ def test_second_derivatives_have_the_same_mask() -> None:
 
 
 def test_threads_change_nothing() -> None:
-    x, before, found = torch.randn(50_000), torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 5):
-            torch.set_num_threads(threads)
-            dropout = Dropout(0.3)
-            dropout.generator = torch.Generator().manual_seed(1)
+    x, found = torch.randn(50_000), []
+    for count in (1, 2, 5):
+        dropout = Dropout(0.3)
+        dropout.generator = torch.Generator().manual_seed(1)
+        with threads(count):
             found.append(dropout(x))
-    finally:
-        torch.set_num_threads(before)
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
 
 
 @given(st.integers(0, 5000), st.integers(1, 600), st.integers(1, 6))
-def test_parts_cover_everything_once(count, grain, threads) -> None:
-    seen, before = [], torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads)
+def test_parts_cover_everything_once(count, grain, workers) -> None:
+    seen = []
+    with threads(workers):
         spread(lambda start, stop: seen.append((start, stop)), count, grain)
-    finally:
-        torch.set_num_threads(before)
     seen.sort()
     assert [i for start, stop in seen for i in range(start, stop)] == list(range(count))
     assert all(start % grain == 0 for start, _ in seen)
-    assert len(seen) <= max(threads, 1)
+    assert len(seen) <= max(workers, 1)
 
 
 def test_what_a_part_raises_is_raised() -> None:
-    before = torch.get_num_threads()
-
     def work(start: int, stop: int) -> None:
         if start:
             raise ValueError(f"part {start} to {stop}")
 
-    try:
-        torch.set_num_threads(2)
-        with pytest.raises(ValueError, match="part 5 to 10"):
-            spread(work, 10)
-    finally:
-        torch.set_num_threads(before)
+    with threads(2), pytest.raises(ValueError, match="part 5 to 10"):
+        spread(work, 10)
 
 
 def test_every_bfloat16_is_loaded_and_stored_as_torch_does() -> None:

@@ -10,6 +10,7 @@ from coins import key_after, mask_of_attention
 from scipy import stats
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+from torch_threads import threads
 
 from torchsse.recsys.kernels.drop import SIDES
 from torchsse.recsys.sequence.attention import Attention, _Dropped
@@ -61,17 +62,13 @@ def test_equal_to_the_definition_with_its_gradient(heads: int, dtype: torch.dtyp
 def test_threads_change_nothing() -> None:
     """Coins follow from places, so that parts may be taken side by side."""
     qkv = torch.randn(SLOTS, 24, generator=seeded(0))
-    attention, before = Attention(2, 0.3).train(), torch.get_num_threads()
-    found = []
-    try:
-        for threads in (1, 3):
-            torch.set_num_threads(threads)
+    attention, found = Attention(2, 0.3).train(), []
+    for count in (1, 3):
+        with threads(count):
             attention.generator, mine = seeded(2), qkv.clone().requires_grad_()
             out = attention(mine, GROUPS)
             out.sum().backward()
             found.append((out, mine.grad))
-    finally:
-        torch.set_num_threads(before)
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
 

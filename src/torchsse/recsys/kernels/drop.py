@@ -15,7 +15,7 @@ from torchsse.recsys.kernels.rng import GOLDEN, mix
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["COINS", "SIDES", "drop", "fill"]
+__all__ = ["BLOCK", "COINS", "SIDES", "drop", "fill"]
 
 SIDES = 1 << 16
 """Sides of a coin: a chance is a multiple of 1 / SIDES."""
@@ -23,8 +23,8 @@ SIDES = 1 << 16
 COINS = 4
 """Coins of a random word."""
 
-#: Numbers at a time: their coins stay in the cache.
-_BLOCK = 1024
+BLOCK = 1024
+"""Numbers at a time, so that their coins stay in the cache."""
 
 
 @njit(**MATH)
@@ -36,13 +36,13 @@ def fill(words: Any, count: Any, state: Any) -> None:
 
 def _drop(load: Any, store: Any) -> Callable[..., None]:
     def kernel(x: Any, out: Any, start: Any, stop: Any, key: Any, threshold: Any, scale: Any) -> None:
-        words = np.empty(_BLOCK // COINS, np.uint64)
+        words = np.empty(BLOCK // COINS, np.uint64)
         coins = words.view(np.uint16)
         # as wide as a coin: wider ones would halve the lanes
         zero, limit = np.float32(0.0), np.uint16(threshold)
-        for first in range(start, stop, _BLOCK):
-            count = min(_BLOCK, stop - first)
-            fill(words, _BLOCK // COINS, key + np.uint64(first // COINS) * GOLDEN)
+        for first in range(start, stop, BLOCK):
+            count = min(BLOCK, stop - first)
+            fill(words, BLOCK // COINS, key + np.uint64(first // COINS) * GOLDEN)
             source, target = x[first : first + count], out[first : first + count]
             for j in range(count):
                 target[j] = store(load(source[j]) * (scale if coins[j] >= limit else zero))
@@ -56,7 +56,7 @@ def drop(dtype: str) -> Callable[..., None]:
 
     Numbers start to stop - 1 of `x`, flat, come to `out` times `scale`, or times 0 with chance threshold / SIDES. The
     coin of a number follows from `key` and from where it stands, so the same call again is the same mask; `start` is a
-    multiple of 1024. Infinity times 0 is NaN, as in torch.
+    multiple of BLOCK. Infinity times 0 is NaN, as in torch.
     """
     element, load, store = number(dtype)
     whole = types.int64

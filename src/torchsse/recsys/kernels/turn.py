@@ -1,4 +1,4 @@
-"""Rotary positions in one pass over queries and keys: eight elementwise operations of torch read and write as many."""
+"""Rotary positions in one pass over queries and keys: torch's elementwise operations take eight."""
 
 from __future__ import annotations
 

@@ -20,17 +20,11 @@ from torchsse.recsys.sequence.passes import KINDS, by_kernel, key_of, numbers, s
 __all__ = ["Attention"]
 
 
-def _parts(qkv: Tensor, group: Group, heads: int) -> Tensor:
-    """(3, rows, heads, length, width / heads), a view."""
+def _parts(x: Tensor, group: Group, heads: int, count: int = 3) -> tuple[Tensor, ...]:
+    """What lies side by side in (slots, count width), each (rows, heads, length, width / heads), a view."""
     start, rows, length = group
-    part = qkv[start : start + rows * length]
-    return part.view(rows, length, 3, heads, qkv.shape[1] // 3 // heads).permute(2, 0, 3, 1, 4)
-
-
-def _heads(x: Tensor, group: Group, heads: int) -> Tensor:
-    """(rows, heads, length, width / heads), a view of (slots, width)."""
-    start, rows, length = group
-    return x[start : start + rows * length].view(rows, length, heads, x.shape[1] // heads).transpose(1, 2)
+    part = x[start : start + rows * length].view(rows, length, count, heads, x.shape[1] // count // heads)
+    return part.permute(2, 0, 3, 1, 4).unbind()
 
 
 def _soften(scores: Tensor, scale: np.float32, threshold: int, generator: torch.Generator | None) -> Tensor:
@@ -63,10 +57,10 @@ class _Dropped(torch.autograd.Function):
         ctx.groups, ctx.heads, ctx.scale = groups, heads, np.float32((width // heads) ** -0.5)
         out, held = qkv.new_empty(len(qkv), width), []
         for group in groups:
-            q, k, v = (x.flatten(0, 1) for x in _parts(qkv, group, heads).unbind())
+            q, k, v = (x.flatten(0, 1) for x in _parts(qkv, group, heads))
             share = torch.bmm(q, k.transpose(1, 2))
             dropped = _soften(share, ctx.scale, threshold, generator)
-            place = _heads(out, group, heads)
+            (place,) = _parts(out, group, heads, 1)
             place.copy_(torch.bmm(dropped, v).view(place.shape))
             held += [share, dropped]
         ctx.save_for_backward(qkv, out, *held)
@@ -81,11 +75,10 @@ class _Dropped(torch.autograd.Function):
         # a softmax takes off each row's mean gradient, which is that of its output along its output
         means = (grad * out).view(len(out), ctx.heads, -1).sum(-1, dtype=torch.float32)
         for group, share, dropped in zip(ctx.groups, held[::2], held[1::2]):
-            q, k, v = (x.flatten(0, 1) for x in _parts(qkv, group, ctx.heads).unbind())
-            here = _heads(grad, group, ctx.heads).flatten(0, 1)
-            mean = _heads(means, group, ctx.heads).reshape(share.shape[:2]).contiguous()
+            q, k, v = (x.flatten(0, 1) for x in _parts(qkv, group, ctx.heads))
+            here, mean = (x.flatten(0, 1) for (x,) in (_parts(y, group, ctx.heads, 1) for y in (grad, means)))
             slope = torch.bmm(here, v.transpose(1, 2))
-            _slope(slope, share, dropped, mean, ctx.scale)
+            _slope(slope, share, dropped, mean[..., 0].contiguous(), ctx.scale)
             found = (torch.bmm(slope, k), torch.bmm(slope.transpose(1, 2), q), torch.bmm(dropped.transpose(1, 2), here))
             for place, gradient in zip(_parts(to, group, ctx.heads), found):
                 place.copy_(gradient.view(place.shape))
@@ -124,7 +117,7 @@ class Attention(nn.Module):
         found = []
         # split, not slices: its backward writes each group's gradient once
         for part, group in zip(torch.split(qkv, [g.rows * g.length for g in groups]), groups):
-            q, k, v = _parts(part, group._replace(start=0), self.heads).unbind()
+            q, k, v = _parts(part, group._replace(start=0), self.heads)
             mixed = scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=chance if threshold else 0.0)
             found.append(mixed.transpose(1, 2).reshape(len(part), width))
         return torch.cat(found)

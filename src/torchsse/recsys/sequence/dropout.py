@@ -9,12 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from torchsse.recsys.kernels.drop import SIDES, drop
+from torchsse.recsys.kernels.drop import BLOCK, SIDES, drop
 from torchsse.recsys.sequence.passes import KINDS, by_kernel, key_of, numbers, spread
 
 __all__ = ["Dropout", "kept_scale"]
-
-_GRAIN = 1024
 
 
 def kept_scale(threshold: int) -> np.float32:
@@ -35,7 +33,7 @@ class _Drop(torch.autograd.Function):
         out = torch.empty_like(x)
         kernel, given, found = drop(KINDS[x.dtype]), numbers(x).reshape(-1), numbers(out).reshape(-1)
         scale = kept_scale(threshold)
-        spread(lambda start, stop: kernel(given, found, start, stop, key, threshold, scale), x.numel(), _GRAIN)
+        spread(lambda start, stop: kernel(given, found, start, stop, key, threshold, scale), x.numel(), BLOCK)
         return out
 
     @staticmethod
