@@ -38,6 +38,17 @@ def test_the_mask_is_that_of_its_coins(dtype, size, threshold, seed) -> None:
     assert size < 100 or min(threshold, SIDES - threshold) < 9000 or not torch.equal(mask, other), "the control"
 
 
+def test_a_coin_at_the_threshold_is_kept() -> None:
+    """The chance is threshold / SIDES to the last coin, which few draws would show."""
+    key = key_after(torch.Generator().manual_seed(3))
+    for place, coin in enumerate(coins(key, 0, 40)):
+        for threshold, kept in ((coin, True), (coin + 1, False)):
+            if 0 < threshold < SIDES:
+                dropout = Dropout(threshold / SIDES)
+                dropout.generator = torch.Generator().manual_seed(3)
+                assert bool(dropout(torch.ones(40))[place] > 0) == kept
+
+
 def test_shapes_and_layouts() -> None:
     x = torch.randn(6, 8)[:, ::2].requires_grad_()
     dropout = Dropout(0.5)
