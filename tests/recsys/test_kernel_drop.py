@@ -11,11 +11,11 @@ from coins import coins, key_after
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
-from torch_threads import threads
 
 from torchsse.recsys.kernels.bits import exp, number
 from torchsse.recsys.kernels.drop import SIDES
 from torchsse.recsys.sequence.dropout import Dropout
+from torchsse.recsys.sequence.encode import threads
 from torchsse.recsys.sequence.passes import spread
 
 

@@ -10,10 +10,10 @@ from coins import key_after, mask_of_attention
 from scipy import stats
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from torch_threads import threads
 
 from torchsse.recsys.kernels.drop import SIDES
 from torchsse.recsys.sequence.attention import Attention, _Dropped
+from torchsse.recsys.sequence.encode import threads
 from torchsse.recsys.sequence.layout import Group
 
 GROUPS = [Group(0, 2, 130), Group(260, 1, 64), Group(324, 3, 5), Group(339, 1, 1)]
