@@ -62,10 +62,11 @@ def slow(network: SequenceNetwork, items: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
-@pytest.mark.parametrize("heads", [1, 2])
-def test_equal_to_the_definition(heads, positions) -> None:
+@pytest.mark.parametrize(("heads", "inner"), [(1, None), (2, None), (2, 20)])
+def test_equal_to_the_definition(heads, inner, positions) -> None:
     torch.manual_seed(0)
-    network = SequenceNetwork(7, hidden=8, blocks=2, heads=heads, max_length=6, positions=positions).eval()
+    words = {"blocks": 2, "heads": heads, "inner": inner, "max_length": 6, "positions": positions}
+    network = SequenceNetwork(7, hidden=8, **words).eval()
     for p in network.parameters():
         torch.nn.init.normal_(p, std=0.3)
     rows = [[3, 1, 6, 2], [5], [0, 0, 4, 4, 1, 2]]

@@ -94,6 +94,7 @@ def compare(
     hidden: f.Hidden = None,
     blocks: f.Blocks = None,
     heads: f.Heads = None,
+    inner: f.Inner = None,
     max_length: f.MaxLength = None,
     attention_dropout: f.AttentionDropout = None,
     loss: f.Loss = None,

@@ -18,7 +18,7 @@ OF_RATINGS = ("test", "user_graph", "feedback", "biases", "factors", "hard_negat
 """Options that have no meaning for histories."""
 
 OF_SEQUENCES = (
-    "hidden", "blocks", "heads", "max_length", "random_window", "positions", "attention_dropout", "loss",
+    "hidden", "blocks", "heads", "inner", "max_length", "random_window", "positions", "attention_dropout", "loss",
     "shared_negatives", "unseen_negatives", "temperature", "learning_rate_decay", "p0_schedule", "ema_decay",
     "precision", "metric", "patience", "batch_size", "validate_every", "device", "order", "split",
 )  # fmt: skip

@@ -140,6 +140,7 @@ Hidden = Annotated[int | None, number(SEQUENCES, "Length of an item's row. Defau
 UserHidden = Annotated[int | None, number(SEQUENCES, "ssept: length of a user's row. Default: 50.")]
 Blocks = Annotated[int | None, number(SEQUENCES, "Blocks of attention and feed-forward. Default: 2.")]
 Heads = Annotated[int | None, number(SEQUENCES, "Of attention. Default: 1.")]
+Inner = Annotated[int | None, number(SEQUENCES, "Width within the feed-forward parts. Default: of the network.")]
 MaxLength = Annotated[int | None, number(SEQUENCES, "Items of a history that count, the latest. Default: 200.")]
 AttentionDropout = Annotated[float | None, number(SEQUENCES, "Of attention weights. Default: as the dropout.")]
 Loss = Annotated[

@@ -99,6 +99,7 @@ def fit(
     user_hidden: f.UserHidden = None,
     blocks: f.Blocks = None,
     heads: f.Heads = None,
+    inner: f.Inner = None,
     max_length: f.MaxLength = None,
     attention_dropout: f.AttentionDropout = None,
     p0_input: f.P0Input = None,

@@ -153,6 +153,7 @@ def _sequence_words(settings: CompareSettings, chosen: Chosen) -> Chosen:
         "hidden": settings.hidden,
         "blocks": settings.blocks,
         "heads": settings.heads,
+        "inner": settings.inner,
         "max_length": settings.max_length,
         "attention_dropout": settings.attention_dropout,
         "loss": settings.loss,

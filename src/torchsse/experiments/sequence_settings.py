@@ -32,6 +32,7 @@ class SequenceSettings(CompareSettings):
         hidden: the width of the network; SSE-PT gives half of it to the user.
         blocks: of attention and feed-forward.
         heads: of attention.
+        inner: width within the feed-forward parts. None: the width of the network.
         max_length: items of a history that count.
         attention_dropout: of attention weights. None: as the dropout of an arm.
         loss: "bce", "gbce", "sampled-softmax" or "softmax", where an arm does not fix it.
@@ -66,6 +67,7 @@ class SequenceSettings(CompareSettings):
     hidden: int = 50
     blocks: int = 2
     heads: int = 1
+    inner: int | None = None
     max_length: int = 200
     attention_dropout: float | None = None
     loss: str = "bce"
@@ -96,7 +98,8 @@ class SequenceSettings(CompareSettings):
         if self.shared_negatives is None:
             object.__setattr__(self, "shared_negatives", self.loss != "bce" and (self.num_negatives or 1) > 1)
         drawn = () if usual is None else ("num_negatives",)
-        counts = ("blocks", "heads", "max_length", *drawn, "batch_size", "validate_every", "num_threads")
+        wide = () if self.inner is None else ("inner",)
+        counts = ("blocks", "heads", *wide, "max_length", *drawn, "batch_size", "validate_every", "num_threads")
         for name, least in (("hidden", 2), *((name, 1) for name in counts)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")

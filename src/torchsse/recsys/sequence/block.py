@@ -17,15 +17,15 @@ __all__ = ["Block"]
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + feed-forward(norm(x)); the past only."""
+    """x + attention(norm(x)), then x + feed-forward(norm(x)), `inner` wide within; the past only."""
 
-    def __init__(self, width: int, heads: int, dropout: float, attention_dropout: float) -> None:
+    def __init__(self, width: int, heads: int, inner: int, dropout: float, attention_dropout: float) -> None:
         super().__init__()
         self.attention_norm, self.forward_norm = (nn.LayerNorm(width, eps=1e-8) for _ in range(2))
         self.query_key_value = nn.Linear(width, 3 * width)
         self.attention = Attention(heads, attention_dropout)
         self.out = nn.Linear(width, width)
-        self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
+        self.inner, self.outer = nn.Linear(width, inner), nn.Linear(inner, width)
         self.inner_dropout, self.outer_dropout = Dropout(dropout), Dropout(dropout)
 
     def forward(self, x: Tensor, groups: Sequence[Group], turn: Turn | None = None) -> Tensor:

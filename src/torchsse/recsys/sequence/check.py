@@ -30,6 +30,8 @@ def check_sequence_params(model: SequenceRecommender) -> None:
         "num_threads",
     ):  # fmt: skip
         check_integer(name, getattr(model, name), 1)
+    if model.inner is not None:
+        check_integer("inner", model.inner, 1)
     check_integer("seed", model.seed, 0)
     if model.seed >= 1 << 63:
         raise ConfigError(f"seed: expected an integer below 2^63, got {model.seed}")

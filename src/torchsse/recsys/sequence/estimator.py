@@ -37,6 +37,7 @@ class SequenceRecommender(MeasuredHistories):
     network: SequenceNetwork
     blocks: int
     heads: int
+    inner: int | None
     max_length: int
     random_window: float
     positions: str

@@ -53,6 +53,7 @@ class SSEPT(SequenceRecommender):
         num_threads: of torch.
         learning_rate_decay: its factor from one epoch to the next.
         attention_dropout: see `SASRec`.
+        inner: width within the feed-forward parts. None: `hidden` + `user_hidden`.
         shared_negatives: see `SASRec`.
         unseen_negatives: see `SASRec`.
         calibration: see `SASRec`.
@@ -106,6 +107,7 @@ class SSEPT(SequenceRecommender):
         *,
         learning_rate_decay: float = 1.0,
         attention_dropout: float | None = None,
+        inner: int | None = None,
         shared_negatives: bool = False,
         unseen_negatives: bool = False,
         calibration: float = 0.75,
@@ -122,7 +124,7 @@ class SSEPT(SequenceRecommender):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_seconds: float = 0.0,
     ) -> None:
-        self.hidden, self.user_hidden, self.blocks, self.heads = hidden, user_hidden, blocks, heads
+        self.hidden, self.user_hidden, self.blocks, self.heads, self.inner = hidden, user_hidden, blocks, heads, inner
         self.positions, self.random_window, self.unseen_negatives = positions, random_window, unseen_negatives
         self.max_length, self.dropout, self.attention_dropout = max_length, dropout, attention_dropout
         self.weight_decay, self.coupled = weight_decay, coupled
@@ -163,6 +165,7 @@ class SSEPT(SequenceRecommender):
             seed=self.seed,
             temperature=self.temperature,
             positions=self.positions,
+            inner=self.inner,
         )
 
     def _user_law(self, sequences: Sequences) -> Law | None:
