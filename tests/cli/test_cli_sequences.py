@@ -278,6 +278,7 @@ def test_settings_by_name(files: Path, tmp_path: Path) -> None:
         (["fit", "sasrec", "{}/nowhere", "--p0-user", "0.5"], "--p0-user: sasrec has no such option; it is for"),
         (["fit", "sasrec", "{}/nowhere", "--loss", "mse"], "loss: expected one of"),
         (["fit", "sasrec", "{}/nowhere", "--hidden", "5", "--heads", "2"], "heads: expected a divisor"),
+        (["fit", "sasrec", "{}/nowhere", "--inner", "0"], "inner: expected an integer"),
         (["fit", "sasrec", "{}/actions.txt", "--feedback", "implicit"], "every row is an action"),
         (["fit", "sasrec", "{}/actions.txt", "--order", "timestamp"], "expected a timestamp in every row"),
         (["fit", "sasrec", "{}/actions.txt", "--validation", "{}/none.txt"], "none.txt"),

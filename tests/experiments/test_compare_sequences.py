@@ -102,10 +102,9 @@ def test_both_protocols_against_an_oracle(finished: tuple[Path, dict[str, Any]])
 
 def test_what_holds_for_every_arm_reaches_its_estimator() -> None:
     given = {
-        "blocks": 3, "heads": 2, "max_length": 7, "attention_dropout": 0.3, "loss": "gbce", "num_negatives": 9,
-        "unseen_negatives": True, "random_window": 0.5, "positions": "rotary", "temperature": 0.1, "ema_decay": 0.5,
-        "learning_rate_decay": 0.9, "p0_schedule": "warmup",
-        "precision": "bf16", "metric": "hr@10",
+        "blocks": 3, "heads": 2, "inner": 24, "max_length": 7, "attention_dropout": 0.3, "loss": "gbce",
+        "num_negatives": 9, "unseen_negatives": True, "random_window": 0.5, "positions": "rotary", "temperature": 0.1,
+        "ema_decay": 0.5, "learning_rate_decay": 0.9, "p0_schedule": "warmup", "precision": "bf16", "metric": "hr@10",
         "learning_rate": 0.02, "batch_size": 5, "validate_every": 4, "num_threads": 2,
     }  # fmt: skip
     settings = SequenceSettings(hidden=16, **given)
@@ -277,7 +276,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         compare(ratings, others, SETTINGS, tmp_path, jobs=1, observer=Quiet())
     with pytest.raises(ConfigError, match="what came between train and test"):
         compare(replace(data, validation=None), arms, SETTINGS, tmp_path, jobs=1, observer=Quiet())
-    for wrong in ({"hidden": 9, "heads": 2}, {"loss": "hinge"}, {"blocks": 0}, {"epochs": 0}):
+    for wrong in ({"hidden": 9, "heads": 2}, {"inner": 0}, {"loss": "hinge"}, {"blocks": 0}, {"epochs": 0}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             SequenceSettings(**wrong)  # type: ignore[arg-type]
 

@@ -62,7 +62,7 @@ def test_it_learns_a_chain_of_order_two() -> None:
         {"loss": "gbce", "num_negatives": 16, "shared_negatives": True},
         {"loss": "sampled-softmax", "num_negatives": 16},
         {"coupled": True, "p0_input": 0.2},
-        {"attention_dropout": 0.1, "heads": 2},
+        {"attention_dropout": 0.1, "heads": 2, "inner": 40},
         {"weight_decay": 1e-3},
     ],
 )

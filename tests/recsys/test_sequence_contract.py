@@ -34,7 +34,7 @@ ESTIMATORS: dict[str, Any] = {
         **{"hidden": 8, "epochs": 4, "max_length": 10, "p0_input": 0.05, "p0_output": 0.05, "batch_size": 8, **words}
     ),
     "sasrec-softmax": lambda **words: SASRec(
-        **{"hidden": 8, "epochs": 4, "heads": 2, "loss": "softmax", "batch_size": 8, **words}
+        **{"hidden": 8, "epochs": 4, "heads": 2, "inner": 20, "loss": "softmax", "batch_size": 8, **words}
     ),
     "sasrec-cosine": lambda **words: SASRec(
         **{
@@ -112,7 +112,7 @@ def test_params(make) -> None:
     assert type(make())(**words).get_params() == words
     for wrong in (
         {"p0_input": 2}, {"loss": "hinge"}, {"heads": 5}, {"metric": "sampled_map@10"}, {"dropout": 1.0},
-        {"rho_item": 3.0}, {"coupled": True, "p0_output": 0.1}, {"epochs": 0},
+        {"rho_item": 3.0}, {"coupled": True, "p0_output": 0.1}, {"epochs": 0}, {"inner": 0}, {"inner": 2.5},
     ):  # fmt: skip
         with pytest.raises(ConfigError):
             make(**wrong)
