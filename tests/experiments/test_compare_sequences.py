@@ -29,10 +29,11 @@ from torchsse.experiments.reproduce.paper import TABLE4
 from torchsse.experiments.reproduce.table import Overrides
 from torchsse.experiments.reproduce.table4 import table4
 from torchsse.experiments.search import propose
-from torchsse.experiments.sequence_arms import deeper_arms, published_arms, sequence_arms, several_arms, strong_arms
+from torchsse.experiments.sequence_arms import deeper_arms, published_arms, sequence_arms, strong_arms
 from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
 from torchsse.experiments.sequence_task import CANDIDATES, SequenceTask
 from torchsse.experiments.settings import CompareData, CompareSettings
+from torchsse.experiments.today_arms import several_arms
 from torchsse.recsys.sequence import Candidates
 from torchsse.recsys.sequence.settings import setting
 from torchsse.recsys.sequence.trainer import SequenceTrainer
@@ -306,6 +307,9 @@ def test_negatives_are_as_many_as_the_loss_needs() -> None:
         )  # fmt: skip
     deep: Any = SASREC.build(SETTINGS, {**several_arms(blocks=6)[0].fixed})
     assert (deep.blocks, deep.learning_rate, deep.num_negatives) == (6, 0.001, 8)
+    assert (deep.heads, deep.inner) == (1, None)
+    wide: Any = SASREC.build(SETTINGS, {**several_arms(wide=64)[1].fixed})
+    assert (wide.heads, wide.inner, wide.num_negatives, wide.learning_rate) == (2, 64, 8, 0.002)
     # an arm's own loss and negatives win
     arm = strong_arms(loss="sampled-softmax")[0]
     model = SASREC.build(SETTINGS, {**arm.fixed})

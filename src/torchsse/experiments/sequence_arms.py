@@ -12,10 +12,10 @@ from torchsse.experiments.kinds import SASREC, SSEPT_KIND, ModelKind
 from torchsse.experiments.space import Range
 from torchsse.experiments.swap_ranges import SEQUENCE_NEAR, SEQUENCE_RHO, SEQUENCE_SWAP, SEQUENCE_USER, Setting
 
-__all__ = ["deeper_arms", "modern_arms", "published_arms", "sequence_arms", "several_arms", "strong_arms"]
+__all__ = ["NEGATIVES", "deeper_arms", "few", "published_arms", "sequence_arms", "strong_arms"]
 
-_NEGATIVES = {"num_negatives": 256, "shared_negatives": True}
-_TODAY: dict[str, float | str] = {"positions": "rotary", "random_window": 0.5, "learning_rate": 0.002}
+NEGATIVES = {"num_negatives": 256, "shared_negatives": True}
+"""Of the losses that live on many."""
 _DECAY = (Range(1e-6, 3e-4, log=True), 1e-5)
 
 
@@ -88,51 +88,8 @@ def strong_arms(*, item_graph: bool = False, sparse: bool = False, loss: str = "
     >>> [arm.name for arm in strong_arms()]
     ['softmax', 'softmax sse-se']
     """
-    fixed: dict[str, float | str] = {"loss": loss, **({} if loss == "softmax" else _NEGATIVES)}
-    return _few(sequence_arms(item_graph=item_graph, sparse=sparse, fixed=fixed), loss)
-
-
-def modern_arms(*, item_graph: bool = False, sparse: bool = False, blocks: int | None = None) -> tuple[Arm, ...]:
-    """The same over the strongest plain SASRec here: as it would be trained today, not as in 2018.
-
-    A softmax over cosines of 256 shared negatives (Zhai et al. 2024) which the user has not, rotary positions, half of
-    the long histories from any stretch of them, twice the learning rate. Each was chosen on the validation part of
-    MovieLens-1M, by the sampled NDCG@10 of single fits at the same epoch. d = 50, epoch 25: rotary .607, learned
-    positions .599; rotary at the double rate .611. d = 100, epoch 15: negatives that the user has not .620, any .610;
-    epoch 20: temperature .05 .630, .1 .626. Stretches changed nothing by epoch 25 at d = 50. With 6 blocks the double
-    rate stalls the start: epoch 5 .225, at the usual rate .536; they keep that one.
-
-    Args:
-        item_graph: whether items have a graph.
-        sparse: few actions a user.
-        blocks: None: as the settings say; else this many, at the usual learning rate, and it is in the names.
-
-    >>> [arm.name for arm in modern_arms()], modern_arms(blocks=6)[0].name, modern_arms()[0].fixed["temperature"]
-    (['modern', 'modern sse-se'], 'modern-b6', 0.05)
-    """
-    fixed: dict[str, float | str] = {
-        "loss": "sampled-softmax", **_NEGATIVES, "unseen_negatives": True, "temperature": 0.05,
-    }  # fmt: skip
-    return _as_today("modern", fixed, blocks, item_graph=item_graph, sparse=sparse)
-
-
-def several_arms(*, item_graph: bool = False, blocks: int | None = None) -> tuple[Arm, ...]:
-    """The same over the paper's loss with eight negatives for each target, trained as `modern` is.
-
-    On MovieLens-1M at d = 100 and 2 blocks it has after 20 epochs, on validation, what the softmax of `modern` has
-    after 50 (sampled NDCG@10 .648), and ends as high; with one negative it ends at .632. The loss learns most where
-    the odds of a target against its negatives are even: with eight near the tenth place among 100 random items. Each
-    target has its own negatives.
-
-    Args:
-        item_graph: whether items have a graph.
-        blocks: as for `modern_arms`.
-
-    >>> [arm.name for arm in several_arms()], several_arms(blocks=6)[0].name, several_arms()[0].fixed["num_negatives"]
-    (['bce-8', 'bce-8 sse-se'], 'bce-8-b6', 8)
-    """
-    fixed: dict[str, float | str] = {"loss": "bce", "num_negatives": 8, "shared_negatives": False}
-    return _as_today("bce-8", fixed, blocks, item_graph=item_graph)
+    fixed: dict[str, float | str] = {"loss": loss, **({} if loss == "softmax" else NEGATIVES)}
+    return few(sequence_arms(item_graph=item_graph, sparse=sparse, fixed=fixed), loss)
 
 
 def deeper_arms(blocks: int = 6, *, sparse: bool = False) -> tuple[Arm, ...]:
@@ -141,7 +98,7 @@ def deeper_arms(blocks: int = 6, *, sparse: bool = False) -> tuple[Arm, ...]:
     >>> [arm.name for arm in deeper_arms()], deeper_arms()[0].fixed
     (['b6', 'b6 sse-se'], {'blocks': 6})
     """
-    return _few(sequence_arms(sparse=sparse, fixed={"blocks": blocks}), f"b{blocks}")
+    return few(sequence_arms(sparse=sparse, fixed={"blocks": blocks}), f"b{blocks}")
 
 
 def published_arms(*, deeper: bool = False) -> tuple[Arm, ...]:
@@ -170,14 +127,6 @@ def published_arms(*, deeper: bool = False) -> tuple[Arm, ...]:
     )
 
 
-def _as_today(
-    name: str, loss: dict[str, float | str], blocks: int | None, *, item_graph: bool, sparse: bool = False
-) -> tuple[Arm, ...]:
-    """A loss, with what else SASRec has today; more blocks are named, and need the usual learning rate."""
-    deeper: dict[str, float | str] = {} if blocks is None else {"blocks": blocks, "learning_rate": 0.001}
-    arms = sequence_arms(item_graph=item_graph, sparse=sparse, fixed={**loss, **_TODAY, **deeper})
-    return _few(arms, name if blocks is None else f"{name}-b{blocks}")
-
-
-def _few(arms: tuple[Arm, ...], prefix: str) -> tuple[Arm, ...]:
+def few(arms: tuple[Arm, ...], prefix: str) -> tuple[Arm, ...]:
+    """Of arms the plain one, SSE-SE and SSE-Graph, under names with a prefix."""
     return with_prefix(tuple(arm for arm in arms if arm.name in ("none", "sse-se", "sse-graph")), prefix)

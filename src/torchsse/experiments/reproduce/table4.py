@@ -11,15 +11,9 @@ from torchsse.experiments.reproduce.paper import TABLE4
 from torchsse.experiments.reproduce.sequence_datasets import BEAUTY, ML1M_HISTORIES, SPORTS, VIDEO
 from torchsse.experiments.reproduce.table import Block, Overrides, Table
 from torchsse.experiments.reproduce.table4_words import MODELS, labels
-from torchsse.experiments.sequence_arms import (
-    deeper_arms,
-    modern_arms,
-    published_arms,
-    sequence_arms,
-    several_arms,
-    strong_arms,
-)
+from torchsse.experiments.sequence_arms import deeper_arms, published_arms, sequence_arms, strong_arms
 from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
+from torchsse.experiments.today_arms import modern_arms, several_arms
 
 __all__ = ["SIZES", "Size", "table4"]
 
@@ -92,7 +86,7 @@ def table4(wanted: Overrides) -> Table:
             column = f"d = {hidden}"
             settings = wanted.applied(budget)
             remark = " ".join((size.remark, *([_ONE_SEED] if settings.seeds == 1 else [])))
-            blocks.append(Block(f"{data.name}-d{hidden}", column, data, settings, _arms(data, size), remark))
+            blocks.append(Block(f"{data.name}-d{hidden}", column, data, settings, _arms(data, size, hidden), remark))
     searched = wanted.trials is None or wanted.trials > 1
     return Table(
         name="table4",
@@ -136,7 +130,7 @@ def _in_words(metric: str) -> str:
     return f"{name} among {'the random ones' if sampled else 'all items'}"
 
 
-def _arms(data: DataSet, size: Size) -> tuple[Arm, ...]:
+def _arms(data: DataSet, size: Size, hidden: int) -> tuple[Arm, ...]:
     graph, sparse = "item" in data.graphs, data is not ML1M_HISTORIES
     deeper = size.deeper and not sparse
     arms = (
@@ -147,7 +141,8 @@ def _arms(data: DataSet, size: Size) -> tuple[Arm, ...]:
         *modern_arms(item_graph=graph and size.deeper, sparse=sparse),
         *(modern_arms(sparse=sparse, blocks=6) if deeper else ()),
         *(() if sparse else several_arms(item_graph=graph and size.deeper)),
-        *(several_arms(blocks=6) if deeper else ()),
+        *((*several_arms(wide=4 * hidden), *several_arms(blocks=6)) if deeper else ()),
+        *(several_arms(blocks=6, wide=4 * hidden) if deeper else ()),
     )
     # arms run in this order and take hours, so a run that is stopped should have the paper's rows and the strong loss
     return tuple(sorted(arms, key=lambda arm: arm.name in _LAST))

@@ -61,6 +61,10 @@ def labels(loss: str) -> dict[str, str]:
         "histories, learning rate .002",
         "bce-8 sse-se": "the same, both swapped",
         "bce-8 sse-graph": "the same, both swapped along shared actors",
+        "bce-8-wide": "the same as bce-8 with two heads, and feed-forward parts four times as wide within",
+        "bce-8-wide sse-se": "the same, both swapped",
         "bce-8-b6": "the same as bce-8 with 6 blocks and learning rate .001",
         "bce-8-b6 sse-se": "the same, both swapped",
+        "bce-8-b6-wide": "the same as bce-8-wide with 6 blocks and learning rate .001",
+        "bce-8-b6-wide sse-se": "the same, both swapped",
     }
