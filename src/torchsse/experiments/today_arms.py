@@ -11,7 +11,7 @@ _TODAY: dict[str, float | str] = {"positions": "rotary", "random_window": 0.5, "
 
 
 def modern_arms(*, item_graph: bool = False, sparse: bool = False, blocks: int | None = None) -> tuple[Arm, ...]:
-    """Plain, SSE-SE and SSE-Graph over the strongest plain SASRec here: as it would be trained today, not as in 2018.
+    """Plain, SSE-SE and SSE-Graph over the plain SASRec that ranks best among all items here.
 
     A softmax over cosines of 256 shared negatives (Zhai et al. 2024) which the user has not, rotary positions, half of
     the long histories from any stretch of them, twice the learning rate. Each was chosen on the validation part of
