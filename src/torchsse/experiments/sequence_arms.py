@@ -12,9 +12,9 @@ from torchsse.experiments.kinds import SASREC, SSEPT_KIND, ModelKind
 from torchsse.experiments.space import Range
 from torchsse.experiments.swap_ranges import SEQUENCE_NEAR, SEQUENCE_RHO, SEQUENCE_SWAP, SEQUENCE_USER, Setting
 
-__all__ = ["NEGATIVES", "deeper_arms", "few", "published_arms", "sequence_arms", "strong_arms"]
+__all__ = ["SHARED_NEGATIVES", "deeper_arms", "few", "published_arms", "sequence_arms", "strong_arms"]
 
-NEGATIVES = {"num_negatives": 256, "shared_negatives": True}
+SHARED_NEGATIVES = {"num_negatives": 256, "shared_negatives": True}
 """Of the losses that live on many."""
 _DECAY = (Range(1e-6, 3e-4, log=True), 1e-5)
 
@@ -88,7 +88,7 @@ def strong_arms(*, item_graph: bool = False, sparse: bool = False, loss: str = "
     >>> [arm.name for arm in strong_arms()]
     ['softmax', 'softmax sse-se']
     """
-    fixed: dict[str, float | str] = {"loss": loss, **({} if loss == "softmax" else NEGATIVES)}
+    fixed: dict[str, float | str] = {"loss": loss, **({} if loss == "softmax" else SHARED_NEGATIVES)}
     return few(sequence_arms(item_graph=item_graph, sparse=sparse, fixed=fixed), loss)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torchsse.experiments.arms import Arm
-from torchsse.experiments.sequence_arms import NEGATIVES, few, sequence_arms
+from torchsse.experiments.sequence_arms import SHARED_NEGATIVES, few, sequence_arms
 
 __all__ = ["modern_arms", "several_arms"]
 
@@ -29,7 +29,7 @@ def modern_arms(*, item_graph: bool = False, sparse: bool = False, blocks: int |
     (['modern', 'modern sse-se'], 'modern-b6', 0.05)
     """
     fixed: dict[str, float | str] = {
-        "loss": "sampled-softmax", **NEGATIVES, "unseen_negatives": True, "temperature": 0.05,
+        "loss": "sampled-softmax", **SHARED_NEGATIVES, "unseen_negatives": True, "temperature": 0.05,
     }  # fmt: skip
     return _as_today("modern", fixed, blocks, item_graph=item_graph, sparse=sparse)
 

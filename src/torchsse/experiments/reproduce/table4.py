@@ -25,7 +25,7 @@ class Size:
     Attributes:
         hidden: d.
         trials, seeds, epochs, patience: for every arm alike.
-        deeper: with the rows of 6 blocks.
+        deeper: with the rows of 6 blocks, and those with two heads and wide feed-forward parts.
         loss: the strong one that SSE is judged on too.
         remark: of every block.
     """
@@ -132,7 +132,8 @@ def _in_words(metric: str) -> str:
 
 def _arms(data: DataSet, size: Size, hidden: int) -> tuple[Arm, ...]:
     graph, sparse = "item" in data.graphs, data is not ML1M_HISTORIES
-    deeper = size.deeper and not sparse
+    deeper, wide = size.deeper and not sparse, 4 * hidden
+    larger = (*several_arms(wide=wide), *several_arms(blocks=6), *several_arms(blocks=6, wide=wide))
     arms = (
         *sequence_arms(item_graph=graph, sparse=sparse),
         *(() if sparse else published_arms(deeper=deeper)),
@@ -141,8 +142,7 @@ def _arms(data: DataSet, size: Size, hidden: int) -> tuple[Arm, ...]:
         *modern_arms(item_graph=graph and size.deeper, sparse=sparse),
         *(modern_arms(sparse=sparse, blocks=6) if deeper else ()),
         *(() if sparse else several_arms(item_graph=graph and size.deeper)),
-        *((*several_arms(wide=4 * hidden), *several_arms(blocks=6)) if deeper else ()),
-        *(several_arms(blocks=6, wide=4 * hidden) if deeper else ()),
+        *(larger if deeper else ()),
     )
     # arms run in this order and take hours, so a run that is stopped should have the paper's rows and the strong loss
     return tuple(sorted(arms, key=lambda arm: arm.name in _LAST))
