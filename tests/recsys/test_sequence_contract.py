@@ -118,6 +118,13 @@ def test_params(make) -> None:
             make(**wrong)
 
 
+def test_inner_is_the_width_within_the_feed_forward_parts(make, ratings) -> None:
+    width = make().hidden + getattr(make(), "user_hidden", 0)
+    for inner, wanted in ((20, 20), (None, width)):
+        model = make(inner=inner, epochs=1).fit(ratings)
+        assert all(block.inner.weight.shape == (wanted, width) for block in model.network.blocks)
+
+
 def test_the_smallest_data_are_two_actions_of_a_user(make) -> None:
     with pytest.raises(DataError, match="at least two actions"):
         make(epochs=2).fit(Ratings.from_arrays([1], [1], [3], feedback="explicit"))

@@ -67,6 +67,8 @@ def test_equal_to_the_definition(heads, inner, positions) -> None:
     torch.manual_seed(0)
     words = {"blocks": 2, "heads": heads, "inner": inner, "max_length": 6, "positions": positions}
     network = SequenceNetwork(7, hidden=8, **words).eval()
+    for block in network.blocks:
+        assert (block.inner.weight.shape, block.outer.weight.shape) == ((inner or 8, 8), (8, inner or 8))
     for p in network.parameters():
         torch.nn.init.normal_(p, std=0.3)
     rows = [[3, 1, 6, 2], [5], [0, 0, 4, 4, 1, 2]]
