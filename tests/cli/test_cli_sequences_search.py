@@ -111,6 +111,8 @@ def test_tune(files: Path, tmp_path: Path) -> None:
         (["compare", "{}/actions.txt", "--model", "sasrec", "--positions", "sinus"], "positions must be learned or"),
         (["compare", "{}/actions.txt", "--model", "sasrec", "--random-window", "2"], "random_window must be from 0"),
         (["compare", "{}/actions.txt", "--positions", "rotary"], "--positions: for models of histories"),
+        (["compare", "{}/actions.txt", "--inner", "8"], "--inner: for models of histories"),
+        (["compare", "{}/actions.txt", "--model", "sasrec", "--inner", "0"], "inner must be at least 1"),
         (["compare", "{}/nowhere.txt", "--model", "sasrec", "--fix", "dropout=0.1"], "nowhere.txt"),
         (["compare", "{}/actions.txt", "--model", "sasrec", "--fix", "dropout=2"], "below 1, got 2"),
         (["compare", "{}/actions.txt", "--fix", "p0_input=0.1"], "--fix p0_input: no arm here searches it"),
