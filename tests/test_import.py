@@ -6,6 +6,8 @@ import inspect
 import subprocess
 import sys
 
+import pytest
+
 import torchsse
 
 PROBE = """
@@ -39,6 +41,46 @@ def test_import_stays_off_the_compiler() -> None:
     code = "import torch, numpy, sys; before = set(sys.modules); import torchsse; print(*set(sys.modules) - before)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not [name for name in loaded if name.startswith(("torch._dynamo", "torch._inductor", "sympy"))]
+
+
+def output_of(code: str) -> str:
+    """What a fresh interpreter prints."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+HEAVY = "print(*sorted({'torch', 'numpy', 'scipy', 'pandas', 'polars', 'numba', 'optuna'} & set(sys.modules)))"
+
+
+@pytest.mark.parametrize("module", ["torchsse", "torchsse.cli"])
+def test_nothing_heavy_is_loaded_before_it_is_used(module: str) -> None:
+    """`torchsse --help`, `--version` and the refusal of a wrong option answer at once."""
+    assert output_of(f"import sys, {module}; {HEAVY}").split() == []
+
+
+def test_control_a_used_name_loads_torch() -> None:
+    assert "torch" in output_of(f"import sys, torchsse; torchsse.SSE; {HEAVY}").split()
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["import torchsse", "import torchsse.swap", "import torchsse.swap.cpu", "import torchsse.modules",
+     "from torchsse.swap import swap", "import torchsse; torchsse.swap; import torchsse.swap.plain"],
+)  # fmt: skip
+def test_swap_is_the_function_whatever_was_imported_before(before: str) -> None:
+    code = "; from torchsse import swap; import torchsse; print(callable(swap), swap is torchsse.swap)"
+    assert output_of(before + code) == "True True\n"
+
+
+def test_every_public_name_is_listed_and_comes_from_its_room() -> None:
+    assert set(torchsse.__all__) <= set(dir(torchsse))
+    assert output_of("from torchsse import *; print(SSE.__module__, callable(swap), __version__)").split() == [
+        torchsse.SSE.__module__, "True", torchsse.__version__,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("room", ["errors", "graph", "labels", "modules", "transition"])
+def test_rooms_of_the_public_names_need_no_import_of_their_own(room: str) -> None:
+    assert output_of(f"import torchsse; print(torchsse.{room}.__name__)") == f"torchsse.{room}\n"
 
 
 def test_public_names_exist_and_are_documented() -> None:
