@@ -381,3 +381,20 @@ def test_help_says_how(files: Path) -> None:
     assert "sasrec        self-attention over the history" in run("fit", "--help").stdout
     assert "--protocol both" in run("evaluate", "--help").stdout
     assert "--history 12,45,7" in run("recommend", "--help").stdout
+
+
+def test_a_first_line_that_is_data(tmp_path: Path) -> None:
+    """Ids that are all text: fit, evaluate and recommend are told so, and no action is lost."""
+    rows = "".join(f"u{u} i{(u + t) % 5}\n" for u in range(6) for t in range(5))
+    for name, end in (("actions.txt", ""), ("more.txt", "u0 i0\n")):
+        (tmp_path / name).write_text(rows + end)
+    words = ["--hidden", 4, "--epochs", 1, "--out", tmp_path / "m", "--no-header"]
+    done = run("fit", "sasrec", tmp_path / "actions.txt", *words)
+    assert (done.exit_code, "train: 30 actions, 6 users, 5 items" in done.stderr) == (0, True), done.stderr
+    done = run("fit", "popularity", tmp_path / "actions.txt", "--no-header", "--out", tmp_path / "p")
+    assert (done.exit_code, "train: 30" in done.stderr) == (0, True), done.stderr
+    done = run("recommend", tmp_path / "m", "--user", "u0", "--actions", tmp_path / "more.txt", "--no-header")
+    assert done.exit_code == 0, done.stderr
+    assert "was taken for a header" not in done.stderr
+    done = run("recommend", tmp_path / "m", "--user", "u0", "--no-header")
+    assert "options of how a file is read are for --actions, which is not given" in done.stderr

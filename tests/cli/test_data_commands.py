@@ -141,3 +141,19 @@ def test_what_is_wrong_is_one_line(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ml"]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_whether_the_first_line_names_the_columns(tmp_path: Path, end: str) -> None:
+    file = tmp_path / "letters.txt"
+    file.write_text("u1 i1\nu1 i2\nu2 i1" + end)
+    assert "no column of the header is called like the user" in (refused := run("describe", file)).stderr
+    assert refused.exit_code == 1
+    assert "on the command line --user-column, --no-header" in refused.stderr
+    assert "pairs (implicit)  3 of 2 users" in right("describe", file, "--no-header").stdout
+    by_place = right("describe", file, "--user-column", 0, "--item-column", 1)
+    assert "pairs (implicit)  2 of 2 users" in by_place.stdout
+    assert "was taken for a header" in by_place.stderr
+    out = tmp_path / "out.csv"
+    right("convert", file, "--no-header", "--out", out)
+    assert len(read_ratings(out)) == 3

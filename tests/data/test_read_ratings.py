@@ -140,6 +140,26 @@ def test_what_is_a_header(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "doubted"),
+    [
+        ("ann,matrix\nbob,alien\n", {"user": 0, "item": 1}, True),
+        ("ann,matrix\nbob,alien\n", {"user": 0, "item": 1, "header": True}, False),
+        ("ann,matrix\nbob,alien\n", {"user": 0, "item": 1, "header": False}, False),
+        ("user,film\nbob,alien\n", {"user": 0, "item": 1}, False),
+        ("who,item\nbob,alien\n", {"user": 0, "item": 1}, False),
+        ("who,what\nbob,alien\n", {"user": "who", "item": "what"}, False),
+        ("ann,matrix,4\nbob,alien,3\n", {"user": 0, "item": 1, "rating": 2}, False),
+    ],
+)
+def test_a_header_by_lack_of_numbers_alone_is_told(recwarn, tmp_path: Path, text, words, doubted) -> None:
+    """Ids may all be text, and then a row would be lost without a word."""
+    read_ratings(write(tmp_path, text), **words)
+    told = [str(w.message) for w in recwarn if issubclass(w.category, TorchsseWarning)]
+    assert len(told) == doubted, told
+    assert not doubted or "the first line (ann, matrix) holds no number and was taken for a header" in told[0]
+
+
 def test_a_fourth_column_that_is_no_time_is_left_alone(tmp_path: Path) -> None:
     assert read_ratings(write(tmp_path, "1,2,3,train\n1,3,4,test\n")).timestamps is None
     iso = read_ratings(write(tmp_path, "1,2,3,2001-01-01\n1,3,4,2001-01-02\n")).timestamps

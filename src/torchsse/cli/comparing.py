@@ -65,6 +65,7 @@ def compare(
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     data_format: o.DataFormat = None,
+    header: o.Header = None,
     order: o.OrderOption = None,
     biases: Annotated[
         bool | None,
@@ -188,7 +189,7 @@ def compare(
 
     context.find_root().obj = RESUME
     names, values = names_of(arms), fixed_values(fix or ())
-    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
+    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format, header)
     typed = {name: value for name, value in context.params.items() if _was_given(context, name)}
     if model in (CompareModel.sasrec, CompareModel.ssept):
         histories, rows, budget = prepare_sequences(

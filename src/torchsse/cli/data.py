@@ -49,6 +49,7 @@ def convert(
     item_column: o.ItemColumn = None,
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
+    header: o.Header = None,
     feedback: o.FeedbackOption = None,
 ) -> None:
     """Write ratings of any format as CSV or Parquet.
@@ -63,7 +64,7 @@ def convert(
 
     check_target(out)
     columns = (user_column, item_column, rating_column, timestamp_column)
-    ratings, _ = _read(source, format, columns, feedback)
+    ratings, _ = _read(source, format, columns, feedback, header)
     write_ratings(ratings, out)
     typer.echo(f"{out}: {ratings!r}")
 
@@ -76,6 +77,7 @@ def describe(
     item_column: o.ItemColumn = None,
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
+    header: o.Header = None,
     feedback: o.FeedbackOption = None,
     item_graph: o.ItemGraph = None,
     user_graph: o.UserGraph = None,
@@ -98,7 +100,7 @@ def describe(
     if plot is not None and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise ConfigError(f"--plot: expected a name that ends in .png, .svg or .pdf, got {plot}")
     columns = (user_column, item_column, rating_column, timestamp_column)
-    ratings, notes = _read(source, format, columns, feedback)
+    ratings, notes = _read(source, format, columns, feedback, header)
     graphs = {
         name: read_edges(path)
         for name, path in (("item_graph", item_graph), ("user_graph", user_graph))
@@ -206,7 +208,11 @@ def groups(
 
 
 def _read(
-    source: Path, format: str | None, columns: tuple[str | None, ...], feedback: o.Feedback | None
+    source: Path,
+    format: str | None,
+    columns: tuple[str | None, ...],
+    feedback: o.Feedback | None,
+    header: bool | None,
 ) -> tuple[Ratings, list[str]]:
     """The ratings, and what the reader warned of, which is shown too."""
     from torchsse.data import read_ratings
@@ -222,6 +228,7 @@ def _read(
             item=item,
             rating=rating,
             timestamp=timestamp,
+            header=header,
             feedback=None if feedback is None else feedback.value,
         )
     notes = [str(warning.message) for warning in caught if issubclass(warning.category, TorchsseWarning)]

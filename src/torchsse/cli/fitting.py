@@ -20,8 +20,8 @@ from torchsse.report.metric import label
 __all__ = ["fit"]
 
 #: Options that are not words of an estimator.
-OTHERS = {"model", "train", "out", "validation", "feedback", "edge_weight", "overwrite"}
-OTHERS |= {"user_column", "item_column", "rating_column", "timestamp_column", "data_format", "order", "setting"}
+OTHERS = {"model", "train", "out", "validation", "feedback", "edge_weight", "overwrite", "order", "setting"}
+OTHERS |= {"user_column", "item_column", "rating_column", "timestamp_column", "data_format", "header"}
 
 
 def fit(
@@ -52,6 +52,7 @@ def fit(
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     data_format: o.DataFormat = None,
+    header: o.Header = None,
     order: o.OrderOption = None,
     user_graph: o.UserGraph = None,
     item_graph: o.ItemGraph = None,
@@ -171,7 +172,7 @@ def fit(
     if setting is not None:
         words = {**_named(setting, make), **words}
     make(**words)  # a wrong setting shows before anything is read
-    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
+    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format, header)
     if kind.ordered:
         if feedback is not None:
             raise ConfigError(f"--feedback: to {model.value} every row is an action, whatever its rating")

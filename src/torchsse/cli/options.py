@@ -77,6 +77,13 @@ UserColumn = Annotated[
 ItemColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Item ids.", rich_help_panel=DATA)]
 RatingColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Ratings.", rich_help_panel=DATA)]
 TimestampColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Timestamps.", rich_help_panel=DATA)]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        help="Whether the first line of the data names the columns. Default: it does if it holds no number.",
+        rich_help_panel=DATA,
+    ),
+]
 DataFormat = Annotated[
     str | None,
     typer.Option(
@@ -115,12 +122,17 @@ Factors = Annotated[int, typer.Option(help="Rank of the factorisation.", rich_he
 
 
 def columns(
-    user: str | None, item: str | None, rating: str | None, timestamp: str | None, format: str | None = None
+    user: str | None,
+    item: str | None,
+    rating: str | None,
+    timestamp: str | None,
+    format: str | None = None,
+    header: bool | None = None,
 ) -> Columns:
     """For `read_ratings`: digits are a position, anything else a name."""
     from torchsse.experiments.loading import Columns
 
-    return Columns(position(user), position(item), position(rating), position(timestamp), format)
+    return Columns(position(user), position(item), position(rating), position(timestamp), format, header)
 
 
 def position(column: str | None) -> str | int | None:

@@ -47,6 +47,7 @@ def tune(
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     data_format: o.DataFormat = None,
+    header: o.Header = None,
     order: o.OrderOption = None,
     item_graph: o.ItemGraph = None,
     user_graph: o.UserGraph = None,
@@ -171,7 +172,7 @@ def tune(
         user_graph=user_graph,
         item_graph=item_graph,
         edge_weight=o.position(edge_weight),
-        columns=o.columns(user_column, item_column, rating_column, timestamp_column, data_format),
+        columns=o.columns(user_column, item_column, rating_column, timestamp_column, data_format, header),
         order=None if order is None else order.value,
     )
     what = {"explicit": "ratings", "implicit": "positives", "sequences": "actions"}[tuned.feedback]

@@ -34,6 +34,7 @@ def evaluate(
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     data_format: o.DataFormat = None,
+    header: o.Header = None,
     order: o.OrderOption = None,
     protocol: Annotated[
         Protocol | None, typer.Option(help="What a target is ranked among. Default: full.", rich_help_panel=SEQUENCES)
@@ -102,7 +103,7 @@ def evaluate(
     from torchsse.recsys.sequence.estimator import SequenceRecommender
 
     model = load_model(directory)
-    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
+    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format, header)
     asked = {"order": order, "protocol": protocol, "split": split, "negatives": negatives, "seed": seed}
     given: dict[str, Any] = {
         name: value
@@ -183,6 +184,7 @@ def recommend(
     rating_column: o.RatingColumn = None,
     timestamp_column: o.TimestampColumn = None,
     data_format: o.DataFormat = None,
+    header: o.Header = None,
     order: o.OrderOption = None,
     k: Annotated[int, typer.Option("-k", help="Items per user.", min=1)] = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Items the user rated in train too.")] = False,
@@ -221,7 +223,7 @@ def recommend(
         raise ConfigError(f"--explain: a {type(model).__name__} reads the history as a whole; it has no such ties")
     users: list[Any] = list(o.typed_ids(user or [], model.user_ids))
     k = min(k, max(1, len(model.item_ids)))
-    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format)
+    columns = o.columns(user_column, item_column, rating_column, timestamp_column, data_format, header)
     if actions is not None:
         observe(model, actions, columns, order)
     elif columns.reading(None) or order is not None:

@@ -91,7 +91,8 @@ def missing_role(role: str, names: list[str], source: str) -> DataError:
     """The error for a header without the user or the item."""
     return DataError(
         f"{source}: no column of the header is called like the {role} ({', '.join(WORDS[role][:4])}, ...); the columns "
-        f"are {_list(names)}. Give {role}= by name or position, or header=False if the first line is data"
+        f"are {_list(names)}. Give {role}= by name or position, or header=False if the first line is data (on the "
+        f"command line --{role}-column, --no-header)"
     )
 
 

@@ -15,6 +15,7 @@ from torchsse.data.formats.base import Roles
 from torchsse.data.ids import require_pyarrow
 from torchsse.data.ratings import Duplicates, Feedback, Ratings
 from torchsse.data.source import Source, arrow_table, open_source
+from torchsse.data.text import TextTable
 from torchsse.errors import ConfigError, DataError, TorchsseWarning
 
 __all__ = ["as_ratings", "ratings_from_table", "read_ratings"]
@@ -165,7 +166,22 @@ def _open(
     if found is not None:
         return open_format(path, found, encoding)
     source = open_source(path, **layout, encoding=encoding)
-    return Table(source, _choose(source, columns))
+    chosen = _choose(source, columns)
+    if layout["header"] is None and isinstance(source, TextTable) and source.names is not None:
+        _doubt(source, source.names, columns)
+    return Table(source, chosen)
+
+
+def _doubt(source: TextTable, names: list[str], columns: dict[str, str | int | None]) -> None:
+    """A warning where nothing but the lack of a number says that the first line is a header: it may be data."""
+    by_name = any(isinstance(column, str) for column in columns.values())
+    if not by_name and all(role_column(role, names, set()) is None for role in _ROLES):
+        warnings.warn(
+            f"{source.source}: the first line ({', '.join(names[:4])}) holds no number and was taken for a header; if "
+            "it is data, give header=False (on the command line --no-header)",
+            TorchsseWarning,
+            stacklevel=4,
+        )
 
 
 def _read(

@@ -32,6 +32,8 @@ class Columns:
     timestamp: Column = None
     format: str | None = None
     """A published format by name; it fixes the columns."""
+    header: bool | None = None
+    """Whether the first line is one."""
 
     def read(
         self, path: Path, *, feedback: Literal["explicit", "implicit"] | None = None, like: Ratings | None = None
@@ -45,6 +47,7 @@ class Columns:
             item=self.item,
             rating=self.rating,
             timestamp=self.timestamp,
+            header=self.header,
             format=self.format,
             feedback=feedback,
             like=like,
@@ -61,6 +64,7 @@ class Columns:
             item=self.item,
             rating=self.rating,
             timestamp=self.timestamp,
+            header=self.header,
             format=self.format,
             feedback="implicit",
         )
