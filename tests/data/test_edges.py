@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchsse.data import AttributeTable, EdgeTable, IdMap, as_edges, read_attributes, read_edges
-from torchsse.errors import DataError
+from torchsse.errors import DataError, TorchsseWarning
 
 NODES = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=40)
 
@@ -52,6 +52,26 @@ def test_the_first_two_columns_are_ids(tmp_path: Path, content: str) -> None:
     assert weighted.weights is not None
     assert weighted.weights.tolist() == [0.5, 1.0]
     assert as_edges(file, weight=2).weights.tolist() == [0.5, 1.0]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("content", "header", "doubted"),
+    [
+        ("ann,bob\nbob,cid\ncid,ann\n", None, True),
+        ("ann,bob\nbob,cid\ncid,ann\n", True, False),
+        ("ann,bob\nbob,cid\ncid,ann\n", False, False),
+        ("ann,bob\nbob,cid\ncid,bob\n", None, False),
+        ("from,to\nbob,cid\ncid,ann\n", None, False),
+        ("a,b\n1,2\n2,3\n", None, False),
+    ],
+)
+def test_a_header_of_ids_is_told(recwarn, tmp_path: Path, content: str, header: bool | None, doubted: bool) -> None:
+    """Ids may all be text, and then an edge would be lost without a word."""
+    found = read_edges(write(tmp_path, content), header=header)
+    told = [str(w.message) for w in recwarn if issubclass(w.category, TorchsseWarning)]
+    assert len(told) == doubted, told
+    assert len(found) == 3 - (header is not False) if content.startswith("ann") else 2
+    assert not doubted or "the first line (ann, bob) holds no number and was taken for a header, but" in told[0]
 
 
 def test_columns_of_one_file_may_differ_in_kind(tmp_path: Path) -> None:

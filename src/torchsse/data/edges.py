@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from torchsse.data.convert import ids_from_arrow, numbers_from_arrow
 from torchsse.data.idmap import IdMap, factorize
 from torchsse.data.ids import IdColumn, id_column, require_pyarrow
 from torchsse.data.source import Source, arrow_table, open_source
-from torchsse.errors import DataError
+from torchsse.data.text import TextTable
+from torchsse.errors import DataError, TorchsseWarning
 
 __all__ = [
     "AttributeTable",
@@ -155,7 +157,8 @@ def read_edges(
         path: text (CSV, TSV, ``::``, blanks; plain or gzip) or Parquet, as `read_ratings` takes them.
         weight: a column by name or 0-based position; its values are divided by their maximum. None: every weight is 1.
         separator: as for `read_ratings`.
-        header: as for `read_ratings`: None takes a first line without numbers for a header.
+        header: as for `read_ratings`: None takes a first line without numbers for a header, and warns if its first two
+            names are ids of edges too.
         encoding: of the text.
 
     Raises:
@@ -168,7 +171,18 @@ def read_edges(
     ...     read_edges(file).weights, read_edges(file, weight="shared").weights.tolist()
     (None, [1.0, 0.5])
     """
-    return _edges(open_source(path, separator=separator, header=header, encoding=encoding), weight, text_file=True)
+    source = open_source(path, separator=separator, header=header, encoding=encoding)
+    found = _edges(source, weight, text_file=True)
+    if header is None and isinstance(source, TextTable) and source.names is not None:
+        texts = [ids for ids in (found.src_raw, found.dst_raw) if ids.dtype.kind not in "iu"]
+        if all(any((ids == name).any() for ids in texts) for name in source.names[:2]):
+            warnings.warn(
+                f"{source.source}: the first line ({', '.join(source.names[:2])}) holds no number and was taken for a "
+                "header, but its names are ids of edges too: write a line with names above it, or give header=False",
+                TorchsseWarning,
+                stacklevel=2,
+            )
+    return found
 
 
 def as_edges(data: Any, *, weight: str | int | None = None) -> EdgeTable:
