@@ -310,6 +310,8 @@ def test_negatives_are_as_many_as_the_loss_needs() -> None:
     assert (deep.heads, deep.inner) == (1, None)
     wide: Any = SASREC.build(SETTINGS, {**several_arms(wide=64)[1].fixed})
     assert (wide.heads, wide.inner, wide.num_negatives, wide.learning_rate) == (2, 64, 8, 0.002)
+    more: Any = SASREC.build(SETTINGS, {**several_arms(blocks=6, wide=64, negatives=32)[0].fixed})
+    assert (more.num_negatives, more.shared_negatives, more.blocks, more.inner) == (32, False, 6, 64)
     # an arm's own loss and negatives win
     arm = strong_arms(loss="sampled-softmax")[0]
     model = SASREC.build(SETTINGS, {**arm.fixed})

@@ -150,7 +150,7 @@ def test_declared_sizes() -> None:
     wanted = {"none", "dropout", "weight-decay", "sse-se-input", "sse-se-output", "sse-se", "sse-graph", "sse-pt"}
     assert wanted < {arm.name for arm in small.blocks[0].arms}
     strong = {f"{loss}{swaps}" for loss in ("softmax", "modern", "bce-8") for swaps in ("", " sse-se", " sse-graph")}
-    deeper = ("b6", "modern-b6", "bce-8-wide", "bce-8-b6", "bce-8-b6-wide", "paper-b6")
+    deeper = ("b6", "modern-b6", "bce-8-wide", "bce-8-b6", "bce-8-b6-wide", "bce-32-wide", "bce-32-b6-wide", "paper-b6")
     deep = {f"{name}{swaps}" for name in deeper for swaps in ("", " sse-se")}
     paper = {f"paper{swaps}" for swaps in ("", " sse-se-input", " sse-se-output", " sse-se")}
     assert deep | paper | strong | wanted == {arm.name for arm in full.blocks[0].arms}

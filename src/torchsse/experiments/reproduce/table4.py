@@ -133,7 +133,10 @@ def _in_words(metric: str) -> str:
 def _arms(data: DataSet, size: Size, hidden: int) -> tuple[Arm, ...]:
     graph, sparse = "item" in data.graphs, data is not ML1M_HISTORIES
     deeper, wide = size.deeper and not sparse, 4 * hidden
-    larger = (*several_arms(wide=wide), *several_arms(blocks=6), *several_arms(blocks=6, wide=wide))
+    larger = (
+        *several_arms(wide=wide), *several_arms(blocks=6), *several_arms(blocks=6, wide=wide),
+        *several_arms(wide=wide, negatives=32), *several_arms(blocks=6, wide=wide, negatives=32),
+    )  # fmt: skip
     arms = (
         *sequence_arms(item_graph=graph, sparse=sparse),
         *(() if sparse else published_arms(deeper=deeper)),

@@ -67,4 +67,8 @@ def labels(loss: str) -> dict[str, str]:
         "bce-8-b6 sse-se": "the same, both swapped",
         "bce-8-b6-wide": "the same as bce-8-wide with 6 blocks and learning rate .001",
         "bce-8-b6-wide sse-se": "the same, both swapped",
+        "bce-32-wide": "the same as bce-8-wide with 32 negatives for each target",
+        "bce-32-wide sse-se": "the same, both swapped",
+        "bce-32-b6-wide": "the same as bce-8-b6-wide with 32 negatives for each target",
+        "bce-32-b6-wide sse-se": "the same, both swapped",
     }
