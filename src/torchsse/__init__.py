@@ -43,13 +43,12 @@ _ROOMS = {
 
 def __getattr__(name: str) -> Any:
     """A public name, from its room, at its first use (PEP 562); or one of these rooms."""
-    if name in {"errors", *_ROOMS.values()} - {"swap"}:
+    if name in _ROOMS:
+        value = globals()[name] = getattr(import_module(f"torchsse.{_ROOMS[name]}"), name)
+        return value
+    if name in {"errors", *_ROOMS.values()}:
         return import_module(f"torchsse.{name}")
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'torchsse' has no attribute {name!r}")
-    value = getattr(import_module(f"torchsse.{_ROOMS[name]}"), name)
-    globals()[name] = value
-    return value
+    raise AttributeError(f"module 'torchsse' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
