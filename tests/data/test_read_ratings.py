@@ -149,6 +149,8 @@ def test_what_is_a_header(tmp_path: Path) -> None:
         ("user,film\nbob,alien\n", {"user": 0, "item": 1}, False),
         ("who,item\nbob,alien\n", {"user": 0, "item": 1}, False),
         ("who,what\nbob,alien\n", {"user": "who", "item": "what"}, False),
+        ("who,what\n1,2\n", {"user": 0, "item": 1}, False),
+        ("who,what,stars\nbob,alien,3\n", {"user": 0, "item": 1}, False),
         ("ann,matrix,4\nbob,alien,3\n", {"user": 0, "item": 1, "rating": 2}, False),
     ],
 )

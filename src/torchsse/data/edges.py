@@ -173,16 +173,20 @@ def read_edges(
     """
     source = open_source(path, separator=separator, header=header, encoding=encoding)
     found = _edges(source, weight, text_file=True)
-    if header is None and isinstance(source, TextTable) and source.names is not None:
-        texts = [ids for ids in (found.src_raw, found.dst_raw) if ids.dtype.kind not in "iu"]
-        if all(any((ids == name).any() for ids in texts) for name in source.names[:2]):
-            warnings.warn(
-                f"{source.source}: the first line ({', '.join(source.names[:2])}) holds no number and was taken for a "
-                "header, but its names are ids of edges too: write a line with names above it, or give header=False",
-                TorchsseWarning,
-                stacklevel=2,
-            )
+    if isinstance(source, TextTable) and source.names is not None and source.doubtful:
+        _doubt(source, source.names[:2], found)
     return found
+
+
+def _doubt(source: TextTable, names: list[str], found: EdgeTable) -> None:
+    """A warning where the names of a supposed header are ids of edges: it may be an edge."""
+    if all((found.src_raw == name).any() or (found.dst_raw == name).any() for name in names):
+        warnings.warn(
+            f"{source.source}: the first line ({', '.join(names)}) holds no number and was taken for a header, but its "
+            "names are ids of edges too: write a line with names above it, or give header=False",
+            TorchsseWarning,
+            stacklevel=3,
+        )
 
 
 def as_edges(data: Any, *, weight: str | int | None = None) -> EdgeTable:

@@ -167,7 +167,7 @@ def _open(
         return open_format(path, found, encoding)
     source = open_source(path, **layout, encoding=encoding)
     chosen = _choose(source, columns)
-    if layout["header"] is None and isinstance(source, TextTable) and source.names is not None:
+    if isinstance(source, TextTable) and source.names is not None and source.doubtful:
         _doubt(source, source.names, columns)
     return Table(source, chosen)
 

@@ -135,6 +135,8 @@ class TextTable:
             if not line:
                 raise DataError(f"{self.source}: the file holds a header and no data")
         self.first: list[str] = cells
+        #: Whether the first line counts as a header only because it holds no number, as the next one does not either.
+        self.doubtful = header is None and self.names is not None and looks_like_header(cells)
 
     @property
     def _data(self) -> bytes:
