@@ -11,6 +11,7 @@ import typer
 
 from torchsse.cli import fit_options as f
 from torchsse.cli import options as o
+from torchsse.cli.fit_graphs import SideOptions, check_graphs, read_graphs
 from torchsse.cli.fitting_progress import fit_with_progress
 from torchsse.cli.models import MODELS, Kind, ModelName, check_words, estimator_of
 from torchsse.cli.progress import duration
@@ -21,6 +22,7 @@ __all__ = ["fit"]
 
 #: Options that are not words of an estimator.
 OTHERS = {"model", "train", "out", "validation", "feedback", "edge_weight", "overwrite", "order", "setting"}
+OTHERS |= {"user_nearest", "item_nearest"}
 OTHERS |= {"user_column", "item_column", "rating_column", "timestamp_column", "data_format", "header"}
 
 
@@ -56,6 +58,8 @@ def fit(
     order: o.OrderOption = None,
     user_graph: o.UserGraph = None,
     item_graph: o.ItemGraph = None,
+    user_nearest: o.UserNearest = None,
+    item_nearest: o.ItemNearest = None,
     edge_weight: o.EdgeWeight = None,
     # words of the estimators: read from the context, all in one way
     factors: f.Factors = None,
@@ -139,6 +143,7 @@ def fit(
     torchsse fit mf ratings.csv --out model
     torchsse fit mf ratings.csv --p0-item 0.02 --item-graph edges.csv \\
       --rho-item 200 --out model
+    torchsse fit mf ratings.csv --p0-item 0.2 --item-nearest 4 --out model
     torchsse fit bpr clicks.csv --p0-user 0.1 --p0-item 0.05 \\
       --validation later.csv --patience 5 --out model
     torchsse fit als clicks.csv --alpha 10 --regularization 100 --checkpoint run \\
@@ -152,7 +157,6 @@ def fit(
       --epochs 200 --device cuda --out model
     """
     from torchsse.errors import ConfigError
-    from torchsse.experiments.loading import load_graph
 
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is not a directory; choose another --out")
@@ -160,11 +164,11 @@ def fit(
         raise ConfigError(f"{out} is not empty; choose another --out, or --overwrite to replace the model in it")
     if checkpoint is not None and checkpoint.resolve() == out.resolve():
         raise ConfigError(f"--checkpoint and --out are both {out}: the run and the finished model need a folder each")
-    if edge_weight is not None and user_graph is None and item_graph is None:
-        raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
     kind = MODELS[model]
     words = {name: value for name, value in ctx.params.items() if name not in OTHERS and value is not None}
     check_words(model, words)
+    sides = SideOptions("user", user_graph, user_nearest), SideOptions("item", item_graph, item_nearest)
+    check_graphs(model, words, sides, edge_weight)
     for option, value in (("setting", setting), ("order", order)):
         if value is not None and not kind.ordered:
             raise ConfigError(f"--{option}: {model.value} has no such option; it is for sasrec, ssept")
@@ -179,10 +183,10 @@ def fit(
         ratings, held_out = _read_sequences(columns, train, validation, None if order is None else order.value)
     else:
         ratings, held_out = _read(kind, model, columns, train, validation, feedback)
-    for side, path, ids in (("user", user_graph, ratings.user_ids), ("item", item_graph, ratings.item_ids)):
-        if path is not None:
-            words[f"{side}_graph"], note = load_graph(path, ids, side, o.position(edge_weight))
-            say(note)
+    graphs, notes = read_graphs(ratings, sides, edge_weight)
+    words |= graphs
+    for note in notes:
+        say(note)
     if checkpoint is not None:
         ctx.find_root().obj = f"the same command goes on from {checkpoint}"
         _say_where_it_goes_on(checkpoint, kind)

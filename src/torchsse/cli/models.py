@@ -73,8 +73,11 @@ def estimator_of(model: ModelName) -> type[Any]:
     return kind
 
 
-def check_words(model: ModelName, words: dict[str, Any]) -> None:
-    """`ConfigError` for an option that the model does not have; it names the models that do."""
+def check_words(model: ModelName, words: dict[str, Any], *, said: str | None = None) -> None:
+    """`ConfigError` for an option that the model does not have; it names the models that do.
+
+    `said` is the option, if it is not called as the word is.
+    """
     from torchsse import recsys
     from torchsse.errors import ConfigError
 
@@ -86,6 +89,5 @@ def check_words(model: ModelName, words: dict[str, Any]) -> None:
                 for name, kind in MODELS.items()
                 if word in getattr(getattr(recsys, kind.estimator, None), "_defaults", dict)()
             ]
-            raise ConfigError(
-                f"--{word.replace('_', '-')}: {model.value} has no such option; it is for {', '.join(able)}"
-            )
+            option = said or f"--{word.replace('_', '-')}"
+            raise ConfigError(f"{option}: {model.value} has no such option; it is for {', '.join(able)}")

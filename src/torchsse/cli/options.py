@@ -25,12 +25,14 @@ __all__ = [
     "HardNegatives",
     "ItemColumn",
     "ItemGraph",
+    "ItemNearest",
     "NumNegatives",
     "OrderOption",
     "RatingColumn",
     "TimestampColumn",
     "UserColumn",
     "UserGraph",
+    "UserNearest",
     "columns",
     "position",
     "typed_ids",
@@ -98,6 +100,17 @@ ItemGraph = Annotated[
     typer.Option(metavar="EDGES", help="Edges between items: first two columns are ids.", rich_help_panel=GRAPHS),
 ]
 UserGraph = Annotated[Path | None, typer.Option(metavar="EDGES", help="Edges between users.", rich_help_panel=GRAPHS)]
+ItemNearest = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        min=1,
+        help="In place of --item-graph: each item with the K that are nearest by co-occurrence (Jaccard) in what is "
+        "learned. Then --rho-item is inf by default.",
+        rich_help_panel=GRAPHS,
+    ),
+]
+UserNearest = Annotated[int | None, typer.Option(metavar="K", min=1, help="The same of users.", rich_help_panel=GRAPHS)]
 EdgeWeight = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="Edge weights, divided by their maximum. Default: 1.", rich_help_panel=GRAPHS),

@@ -12,7 +12,7 @@ from torchsse.experiments.arms import Arm
 from torchsse.experiments.files import jsonable
 from torchsse.experiments.fit_files import FitFiles
 from torchsse.experiments.kinds import ModelKind
-from torchsse.experiments.neighbours import Neighbours
+from torchsse.experiments.neighbours import Neighbours, Side
 from torchsse.experiments.settings import CompareData, CompareSettings
 from torchsse.experiments.task import Array, Part, Splits, Task, loss, task_of
 
@@ -137,7 +137,9 @@ class Fitter:
             chosen |= {"user_graph": self.data.user_graph, "item_graph": self.data.item_graph}
         elif arm.graphs == "cooccurrence":
             # from what this fit learns from: never from the validation part of a trial
-            chosen["user_graph"], chosen["item_graph"] = self._neighbours.graphs(train, int(chosen.pop("neighbours")))
+            k = int(chosen.pop("neighbours"))
+            sides: tuple[Side, Side] = ("user", "item")
+            chosen |= {f"{s}_graph": self._neighbours.graph(train, s, k) for s in sides if f"rho_{s}" in chosen}
         words = {**chosen, "epochs": epochs, "patience": patience, "seed": seed}
         if self.files is not None and self._kind(arm).kept:
             words["checkpoint"] = self.files.place(arm, searched, seed)

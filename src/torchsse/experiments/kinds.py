@@ -222,7 +222,7 @@ HARD_BPR = ModelKind("bpr, hardest of 4 negatives", _hard_bpr, "train_loss")
 ALS = ModelKind("als", _als, "objective", SWEEPS, SWEEP_PATIENCE, without=("biases", *_OF_SGD, *_OF_BPR))
 SQLRANK = ModelKind("sqlrank", _sqlrank, "train_loss", without=("biases", "learning_rate", *_OF_BPR))
 _OF_SEQUENCES = (
-    "weight_decay", "dropout", "p0_input", "p0_output", "p0_user", "rho_item", "learning_rate",
+    "weight_decay", "dropout", "p0_input", "p0_output", "p0_user", "rho_item", "learning_rate", "neighbours",
 )  # fmt: skip
 SASREC = ModelKind("sasrec", _sasrec, "train_loss", kept=True, dimensions=_OF_SEQUENCES)
 SSEPT_KIND = ModelKind("ssept", _ssept, "train_loss", kept=True, dimensions=_OF_SEQUENCES)

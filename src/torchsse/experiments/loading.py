@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from torchsse.errors import ConfigError
+from torchsse.experiments.neighbours import described
 from torchsse.experiments.settings import CompareData, CompareSettings, DataFile
 
 if TYPE_CHECKING:
@@ -158,9 +159,8 @@ def load_graph(path: Path, ids: IdMap, side: str, weight: Column = None) -> tupl
             f"{path}: none of the {dropped} edges joins two {side}s of the ratings; are the ids of the same kind?"
         )
     graph = Graph.from_edges(source, target, num_nodes=len(ids), weight=weights)
-    linked = int(np.count_nonzero(graph.degree()))
     lost = f", {dropped:,} edges with ids that are not in train dropped" if dropped else ""
-    return graph, f"{side.capitalize()} graph: {linked:,} of {len(ids):,} {side}s have a neighbour{lost}."
+    return graph, f"{described(graph, side)}{lost}."
 
 
 def _overlap(train: Ratings, test: Ratings) -> list[str]:

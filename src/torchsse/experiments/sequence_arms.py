@@ -7,10 +7,19 @@ paper's p.
 
 from __future__ import annotations
 
+import math
+
 from torchsse.experiments.arms import Arm, GraphSource, arm_of, with_prefix
 from torchsse.experiments.kinds import SASREC, SSEPT_KIND, ModelKind
 from torchsse.experiments.space import Range
-from torchsse.experiments.swap_ranges import SEQUENCE_NEAR, SEQUENCE_RHO, SEQUENCE_SWAP, SEQUENCE_USER, Setting
+from torchsse.experiments.swap_ranges import (
+    SEQUENCE_COOCCURRENCE,
+    SEQUENCE_NEAR,
+    SEQUENCE_RHO,
+    SEQUENCE_SWAP,
+    SEQUENCE_USER,
+    Setting,
+)
 
 __all__ = ["SHARED_NEGATIVES", "deeper_arms", "few", "published_arms", "sequence_arms", "strong_arms"]
 
@@ -31,8 +40,9 @@ def sequence_arms(
 
     `none` tunes dropout and weight decay, as every arm with SSE does; `dropout` and `weight-decay` have one of them
     alone. `sse-pt`, an arm of SASRec, is SSE-PT of the same width: a table of users beside that of items, with large p
-    on it. A neighbour is a milder replacement than any other item, so along a graph larger p are in range. Over SSE-PT
-    `sse-se` and `sse-graph` swap users too, and `sse-se-user` them alone.
+    on it. A neighbour is a milder replacement than any other item, so along a graph larger p are in range. In
+    `sse-cooccurrence` neighbours are the items that most of the same users have, in what the fit learns from. Over
+    SSE-PT `sse-se`, `sse-graph` and `sse-cooccurrence` swap users too, and `sse-se-user` them alone.
 
     Args:
         item_graph: whether items have a graph.
@@ -42,7 +52,7 @@ def sequence_arms(
         fixed: settings of all arms, such as the loss or the number of blocks.
 
     >>> [arm.name for arm in sequence_arms()]
-    ['none', 'dropout', 'weight-decay', 'sse-se-input', 'sse-se-output', 'sse-se', 'sse-pt']
+    ['none', 'dropout', 'weight-decay', 'sse-se-input', 'sse-se-output', 'sse-se', 'sse-cooccurrence', 'sse-pt']
     >>> sequence_arms(fixed={"loss": "softmax"})[1].fixed
     {'loss': 'softmax', 'weight_decay': 0.0}
     """
@@ -58,7 +68,8 @@ def sequence_arms(
     def arm(name: str, settings: dict[str, Setting], of: ModelKind = model, **more: float | str) -> Arm:
         # SSE-PT swaps unless it is told not to
         off = {side: 0.0 for side in ("p0_user", "p0_input", "p0_output") if of is SSEPT_KIND and side not in settings}
-        graphs: GraphSource = "given" if "rho_item" in settings else "none"
+        nearest: GraphSource = "cooccurrence" if "neighbours" in settings else "none"
+        graphs: GraphSource = "given" if "rho_item" in settings else nearest
         return arm_of(name, settings, fixed={**(fixed or {}), **off, **more}, graphs=graphs, model=of)
 
     arms = [
@@ -72,6 +83,7 @@ def sequence_arms(
     ]
     if item_graph:
         arms.append(arm("sse-graph", {**plain, **near, **users}))
+    arms.append(arm("sse-cooccurrence", {**plain, **SEQUENCE_COOCCURRENCE, **users}, rho_item=math.inf))
     if not users:
         arms.append(arm("sse-pt", {**plain, **both, **user}, SSEPT_KIND))
     return tuple(arms)

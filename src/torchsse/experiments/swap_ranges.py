@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torchsse.experiments.space import Range
 
 __all__ = ["RANKING_SWAPS", "RATING_COOCCURRENCE", "RATING_SWAPS", "Setting", "Swaps"]
-__all__ += ["SEQUENCE_NEAR", "SEQUENCE_RHO", "SEQUENCE_SWAP", "SEQUENCE_USER"]
+__all__ += ["SEQUENCE_COOCCURRENCE", "SEQUENCE_NEAR", "SEQUENCE_RHO", "SEQUENCE_SWAP", "SEQUENCE_USER"]
 
 Setting = tuple[Range, float]
 """Where a setting is searched, and its default."""
@@ -58,3 +58,8 @@ SEQUENCE_SWAP: Setting = (Range(0.01, 0.3, log=True), 0.05)
 SEQUENCE_NEAR: Setting = (Range(0.02, 0.5, log=True), 0.1)
 SEQUENCE_RHO: Setting = (Range(10.0, 1000.0, log=True), 200.0)
 SEQUENCE_USER: Setting = (Range(0.3, 0.98), 0.92)
+SEQUENCE_COOCCURRENCE: dict[str, Setting] = {
+    "p0_input": (Range(0.02, 0.8, log=True), 0.2),
+    "p0_output": (Range(0.02, 0.8, log=True), 0.2),
+    "neighbours": (Range(1, 50, log=True, integer=True), 10.0),
+}

@@ -61,7 +61,7 @@ LENGTH = {"ml1m": 200}
 """Actions of a history that count; elsewhere 50."""
 BATCH, AVERAGE = 64, 0.998
 """Histories in a step, and the decay of averaged parameters: fits need fewer epochs and end higher on validation."""
-_LAST = ("dropout", "weight-decay", "sse-graph", "sse-pt")
+_LAST = ("dropout", "weight-decay", "sse-graph", "sse-cooccurrence", "sse-pt")
 
 
 def table4(wanted: Overrides) -> Table:

@@ -39,6 +39,7 @@ def labels(loss: str) -> dict[str, str]:
         "sse-se-output": "items that should follow swapped",
         "sse-se": "both swapped",
         "sse-graph": "both swapped along shared actors",
+        "sse-cooccurrence": "both swapped along nearest neighbours by co-occurrence in train",
         "sse-pt": "SSE-PT of the same width: a table of users, swapped with large p",
         "paper": "the paper's own settings, nothing searched: dropout .1, weight decay 1e-5",
         "paper sse-se-input": "the same, items of the history swapped with p .1",

@@ -1,0 +1,68 @@
+"""The graphs of `fit`: from edge files, or the nearest of each row in what is learned."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torchsse.cli.models import ModelName, check_words, estimator_of
+from torchsse.cli.options import position
+
+__all__ = ["SideOptions", "check_graphs", "read_graphs"]
+
+
+@dataclass(frozen=True)
+class SideOptions:
+    """What was said about the graph of one table."""
+
+    side: Literal["user", "item"]
+    edges: Path | None
+    nearest: int | None
+
+
+def check_graphs(
+    model: ModelName, words: dict[str, Any], given: tuple[SideOptions, ...], edge_weight: str | None
+) -> None:
+    """What can be said before anything is read. With nearest rows `words` get rho, and a stand-in for the graph.
+
+    Raises:
+        ConfigError: two graphs for one table, one that the model has no use for, a weight without an edge file.
+    """
+    from torchsse.errors import ConfigError
+
+    if edge_weight is not None and not any(options.edges for options in given):
+        raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
+    for options in given:
+        side = options.side
+        if options.nearest is None:
+            continue
+        if options.edges is not None:
+            raise ConfigError(f"--{side}-graph and --{side}-nearest are both given; a table has one graph")
+        check_words(model, {f"{side}_graph": None}, said=f"--{side}-nearest")
+        words[f"{side}_graph"] = options.nearest  # `read_graphs` makes the graph
+        if f"rho_{side}" in estimator_of(model)._defaults():
+            words.setdefault(f"rho_{side}", math.inf)
+
+
+def read_graphs(
+    train: Any, given: tuple[SideOptions, ...], edge_weight: str | None
+) -> tuple[dict[str, Any], list[str]]:
+    """The graphs as words of an estimator, and what they cover, in sentences."""
+    from torchsse.experiments.loading import load_graph
+    from torchsse.experiments.neighbours import cooccurrence_graph, described
+
+    words, notes = {}, []
+    for options in given:
+        side, word = options.side, f"{options.side}_graph"
+        if options.edges is not None:
+            ids = getattr(train, f"{side}_ids")
+            words[word], note = load_graph(options.edges, ids, side, position(edge_weight))
+        elif options.nearest is not None:
+            words[word] = cooccurrence_graph(train, side, options.nearest)
+            note = f"{described(words[word], side)}."
+        else:
+            continue
+        notes.append(note)
+    return words, notes
