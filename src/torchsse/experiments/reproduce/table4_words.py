@@ -70,6 +70,7 @@ def labels(loss: str) -> dict[str, str]:
         "bce-8-b6-wide sse-se": "the same, both swapped",
         "bce-32-wide": "the same as bce-8-wide with 32 negatives for each target",
         "bce-32-wide sse-se": "the same, both swapped",
-        "bce-32-b6-wide": "the same as bce-8-b6-wide with 32 negatives for each target",
+        "bce-32-b6-wide": "the same as bce-8-b6-wide with 32 negatives for each target, 32 histories a step, and a "
+        "learning rate that falls by 2.5 % each epoch",
         "bce-32-b6-wide sse-se": "the same, both swapped",
     }
