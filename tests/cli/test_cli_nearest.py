@@ -49,7 +49,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fit(folder: Path, out: Path, *arguments: object) -> Any:
+def fit(out: Path, *arguments: object) -> Any:
     done = run("fit", *arguments, "--out", out)
     assert done.exit_code == 0, done.stderr
     assert "Item graph: " in done.stderr
@@ -60,7 +60,7 @@ def test_it_is_the_graph_of_the_ratings_in_train(files: Path, tmp_path: Path) ->
     path = files / "ratings.csv"
     ratings = read_ratings(path)
     words = ("--user-nearest", 3, "--item-nearest", 2, "--p0-item", 0.2, "--rho-user", 50, *MF)
-    model = fit(files, tmp_path / "model", "mf", path, *words)
+    model = fit(tmp_path / "model", "mf", path, *words)
     assert pairs(model.item_graph) == pairs(cooccurrence_graph(ratings, "item", 2))
     assert pairs(model.user_graph) == pairs(cooccurrence_graph(ratings, "user", 3))
     assert (model.rho_item, model.rho_user) == (math.inf, 50.0), "rho is inf, if nothing else is said"
@@ -70,7 +70,7 @@ def test_it_is_the_graph_of_the_ratings_in_train(files: Path, tmp_path: Path) ->
 def test_what_is_left_out_of_histories_is_not_in_it(files: Path, tmp_path: Path) -> None:
     path = files / "actions.txt"
     words = ("--item-nearest", 4, "--p0-input", 0.2)
-    model = fit(files, tmp_path / "a", "sasrec", path, "--validation", "last", *words, *SASREC)
+    model = fit(tmp_path / "a", "sasrec", path, "--validation", "last", *words, *SASREC)
     whole = read_sequences(path)
     train = leave_last_out(whole).train
     assert pairs(model.item_graph) == pairs(cooccurrence_graph(train, "item", 4))
@@ -82,7 +82,7 @@ def test_what_is_left_out_of_histories_is_not_in_it(files: Path, tmp_path: Path)
 
 
 def test_graph_als_has_a_graph_and_no_rho(files: Path, tmp_path: Path) -> None:
-    model = fit(files, tmp_path / "model", "graph-als", files / "ratings.csv", "--item-nearest", 2, *MF)
+    model = fit(tmp_path / "model", "graph-als", files / "ratings.csv", "--item-nearest", 2, *MF)
     assert pairs(model.item_graph) == pairs(cooccurrence_graph(read_ratings(files / "ratings.csv"), "item", 2))
 
 

@@ -10,9 +10,9 @@ import pytest
 from torchsse.data import Ratings, Sequences, split
 from torchsse.data.sequence_split import leave_last_out
 from torchsse.data.synthetic import planted_clusters
-from torchsse.experiments.arms import standard_arms
+from torchsse.experiments.arms import SIDES, Side, standard_arms
 from torchsse.experiments.fitting import Fitter
-from torchsse.experiments.neighbours import Neighbours, Side, cooccurrence_graph
+from torchsse.experiments.neighbours import Neighbours, cooccurrence_graph
 from torchsse.experiments.sequence_settings import SequenceSettings
 from torchsse.experiments.sequence_task import SequenceTask
 from torchsse.experiments.settings import CompareData, CompareSettings
@@ -107,8 +107,7 @@ def test_graphs_do_not_depend_on_the_values() -> None:
     fitter, _ = make()
     train = fitter.data.train
     other = replace(train, ratings=np.ascontiguousarray(train.values[::-1]))
-    sides: tuple[Side, Side] = ("user", "item")
-    for side in sides:
+    for side in SIDES:
         mine, theirs = (cooccurrence_graph(part, side, 3) for part in (train, other))
         assert mine.indices.tolist() == theirs.indices.tolist()
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from torchsse.cli.models import ModelName, check_words, estimator_of
 from torchsse.cli.options import position
+
+if TYPE_CHECKING:
+    from torchsse.experiments.arms import Side
 
 __all__ = ["SideOptions", "check_graphs", "read_graphs"]
 
@@ -17,7 +20,7 @@ __all__ = ["SideOptions", "check_graphs", "read_graphs"]
 class SideOptions:
     """What was said about the graph of one table."""
 
-    side: Literal["user", "item"]
+    side: Side
     edges: Path | None
     nearest: int | None
 
@@ -50,8 +53,8 @@ def read_graphs(
     train: Any, given: tuple[SideOptions, ...], edge_weight: str | None
 ) -> tuple[dict[str, Any], list[str]]:
     """The graphs as words of an estimator, and what they cover, in sentences."""
-    from torchsse.experiments.loading import load_graph
-    from torchsse.experiments.neighbours import cooccurrence_graph, described
+    from torchsse.experiments.loading import load_graph, reach
+    from torchsse.experiments.neighbours import cooccurrence_graph
 
     words, notes = {}, []
     for options in given:
@@ -61,7 +64,7 @@ def read_graphs(
             words[word], note = load_graph(options.edges, ids, side, position(edge_weight))
         elif options.nearest is not None:
             words[word] = cooccurrence_graph(train, side, options.nearest)
-            note = f"{described(words[word], side)}."
+            note = reach(words[word], side)
         else:
             continue
         notes.append(note)

@@ -23,8 +23,10 @@ __all__ = [
     "ARM_NAMES",
     "BASELINE",
     "SEQUENCE_ARM_NAMES",
+    "SIDES",
     "Arm",
     "Settings",
+    "Side",
     "arm_of",
     "check_arm_names",
     "select_arms",
@@ -37,6 +39,10 @@ ARM_NAMES = ("none", "dropout", "sse-se", "sse-se+dropout", "sse-graph", "sse-co
 
 SEQUENCE_ARM_NAMES = ("weight-decay", "sse-se-user", "sse-se-input", "sse-se-output", "sse-pt")
 """Those that only models of histories have."""
+
+Side = Literal["user", "item"]
+SIDES: tuple[Side, Side] = ("user", "item")
+"""The two tables."""
 
 GraphSource = Literal["none", "given", "cooccurrence"]
 """Along what the tables swap: uniformly over all rows; the graphs of the user; each row's nearest by co-occurrence in

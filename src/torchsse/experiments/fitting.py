@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from torchsse.experiments.arms import Arm
+from torchsse.experiments.arms import SIDES, Arm
 from torchsse.experiments.files import jsonable
 from torchsse.experiments.fit_files import FitFiles
 from torchsse.experiments.kinds import ModelKind
-from torchsse.experiments.neighbours import Neighbours, Side
+from torchsse.experiments.neighbours import Neighbours
 from torchsse.experiments.settings import CompareData, CompareSettings
 from torchsse.experiments.task import Array, Part, Splits, Task, loss, task_of
 
@@ -138,8 +138,7 @@ class Fitter:
         elif arm.graphs == "cooccurrence":
             # from what this fit learns from: never from the validation part of a trial
             k = int(chosen.pop("neighbours"))
-            sides: tuple[Side, Side] = ("user", "item")
-            chosen |= {f"{s}_graph": self._neighbours.graph(train, s, k) for s in sides if f"rho_{s}" in chosen}
+            chosen |= {f"{s}_graph": self._neighbours.graph(train, s, k) for s in SIDES if f"rho_{s}" in chosen}
         words = {**chosen, "epochs": epochs, "patience": patience, "seed": seed}
         if self.files is not None and self._kind(arm).kept:
             words["checkpoint"] = self.files.place(arm, searched, seed)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from torchsse.errors import ConfigError
-from torchsse.experiments.neighbours import described
 from torchsse.experiments.settings import CompareData, CompareSettings, DataFile
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from torchsse.data.sequences import Order, Sequences
     from torchsse.graph import Graph
 
-__all__ = ["Columns", "load_compare_data", "load_graph", "load_graphs"]
+__all__ = ["Columns", "load_compare_data", "load_graph", "load_graphs", "reach"]
 
 Column = str | int | None
 
@@ -160,7 +159,18 @@ def load_graph(path: Path, ids: IdMap, side: str, weight: Column = None) -> tupl
         )
     graph = Graph.from_edges(source, target, num_nodes=len(ids), weight=weights)
     lost = f", {dropped:,} edges with ids that are not in train dropped" if dropped else ""
-    return graph, f"{described(graph, side)}{lost}."
+    return graph, reach(graph, side, lost)
+
+
+def reach(graph: Graph, side: str, lost: str = "") -> str:
+    """How many rows of a table a graph links, as a sentence; `lost`, with a comma of its own, is added.
+
+    >>> from torchsse.graph import Graph
+    >>> reach(Graph.from_edges([0], [1], num_nodes=3), "item")
+    'Item graph: 2 of 3 items have a neighbour.'
+    """
+    linked = int(np.count_nonzero(graph.degree()))
+    return f"{side.capitalize()} graph: {linked:,} of {graph.num_nodes:,} {side}s have a neighbour{lost}."
 
 
 def _overlap(train: Ratings, test: Ratings) -> list[str]:

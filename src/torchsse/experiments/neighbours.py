@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+from torchsse.experiments.arms import Side
 from torchsse.graph import Graph
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings, Sequences
 
-__all__ = ["Neighbours", "Side", "cooccurrence_graph", "described"]
-
-Side = Literal["user", "item"]
+__all__ = ["Neighbours", "cooccurrence_graph"]
 
 
 def cooccurrence_graph(train: Ratings | Sequences, side: Side, k: int) -> Graph:
@@ -34,16 +31,6 @@ def cooccurrence_graph(train: Ratings | Sequences, side: Side, k: int) -> Graph:
     seen = ratings.to_csr()
     seen.data[:] = 1  # a rating of 0 is a rating
     return Graph.from_cooccurrence(seen if side == "item" else seen.T, k=k, similarity="jaccard")
-
-
-def described(graph: Graph, side: str) -> str:
-    """How far a graph reaches, as a sentence.
-
-    >>> described(Graph.from_edges([0], [1], num_nodes=3), "item")
-    'Item graph: 2 of 3 items have a neighbour'
-    """
-    linked = int(np.count_nonzero(graph.degree()))
-    return f"{side.capitalize()} graph: {linked:,} of {graph.num_nodes:,} {side}s have a neighbour"
 
 
 class Neighbours:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from torchsse.experiments.arms import Arm
 from torchsse.experiments.sequence_arms import SHARED_NEGATIVES, few, sequence_arms
 
-__all__ = ["modern_arms", "several_arms"]
+__all__ = ["SMALL_STEPS", "modern_arms", "several_arms"]
 
 _TODAY: dict[str, float | str] = {"positions": "rotary", "random_window": 0.5, "learning_rate": 0.002}
-_SMALL_STEPS: dict[str, float | str] = {"batch_size": 32, "ema_decay": 0.999, "learning_rate_decay": 0.975}
+SMALL_STEPS: dict[str, float | str] = {"batch_size": 32, "ema_decay": 0.999, "learning_rate_decay": 0.975}
+"""Of deep networks with many negatives: see `several_arms`."""
 
 
 def modern_arms(*, item_graph: bool = False, sparse: bool = False, blocks: int | None = None) -> tuple[Arm, ...]:
@@ -68,7 +69,7 @@ def several_arms(
     """
     fixed: dict[str, float | str] = {"loss": "bce", "num_negatives": negatives, "shared_negatives": False}
     if small_steps:
-        fixed |= _SMALL_STEPS
+        fixed |= SMALL_STEPS
     return _as_today(f"bce-{negatives}", fixed, blocks, item_graph=item_graph, wide=wide)
 
 

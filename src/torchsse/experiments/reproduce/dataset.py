@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from torchsse.errors import DataError
+from torchsse.experiments.arms import Side
 from torchsse.experiments.settings import CompareData, DataFile
 
 __all__ = ["DataSet", "Files", "files_not_found", "find_file", "missing_files"]
 
 Files = Mapping[str, Path]
 """Role -> file."""
-
-Side = Literal["user", "item"]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torchsse.experiments.reproduce.table import Block, Overrides, Table
 from torchsse.experiments.reproduce.table4_words import MODELS, labels
 from torchsse.experiments.sequence_arms import deeper_arms, published_arms, sequence_arms, strong_arms
 from torchsse.experiments.sequence_settings import METRICS, SequenceSettings
-from torchsse.experiments.today_arms import modern_arms, several_arms
+from torchsse.experiments.today_arms import SMALL_STEPS, modern_arms, several_arms
 
 __all__ = ["SIZES", "Size", "table4"]
 
@@ -106,7 +106,12 @@ def table4(wanted: Overrides) -> Table:
             "A fit learns from all but each user's last two actions and stops by the one before the last, as in the "
             "code of SASRec.",
             f"Every fit takes {BATCH} histories a step and keeps a moving average of its parameters (decay "
-            f"{AVERAGE:g}), bce-32-b6-wide 32 (.999); the paper takes 128 and keeps the parameters themselves.",
+            f"{AVERAGE:g}); the paper takes 128 and keeps the parameters themselves.",
+            *(
+                [f"Arms bce-32-b6-wide: {SMALL_STEPS['batch_size']} a step, decay {SMALL_STEPS['ema_decay']}."]
+                if size.deeper
+                else []
+            ),
             *([f"d = {', '.join(map(str, widths))}; the paper has d = 100."] if widths != (100,) else []),
         ),
         arm_differs={
