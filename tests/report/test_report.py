@@ -334,6 +334,15 @@ def test_the_best_epoch_of_a_ranking_is_marked(rankings: dict[str, Any]) -> None
     assert high - max(best) < min(best) - low, "the room is on the side of the worse"
 
 
+def test_a_value_measured_once_is_a_dot_in_both_panels(rankings: dict[str, Any]) -> None:
+    assert (whole := curves_figure(rankings)) is not None
+    assert {line.get_marker() for line in whole.axes[0].lines} == {"None"}, "control: a curve is a line"
+    for entry in rankings["results"][:4]:
+        entry["curve"] = {name: values[:1] for name, values in entry["curve"].items()}
+    assert (figure := curves_figure(rankings)) is not None
+    assert [line.get_marker() for line in figure.axes[0].lines] == ["o"] * 4
+
+
 def test_cold_gains_of_rankings(rankings: dict[str, Any]) -> None:
     entry = rankings["results"][3] | {"n_cold": 40, "warm_precision@10": 0.651}
     rankings["results"][3] = entry

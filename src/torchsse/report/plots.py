@@ -62,7 +62,8 @@ def curves_figure(document: dict[str, Any]) -> Figure | None:
     trained = any(f"train_{metric}" in record["curve"] for record in records)
     for record in records:
         (epochs, values), (colour, dashes) = _curve(record), _style(record["arm"])
-        whole.plot(epochs, values, color=colour, ls=dashes, lw=1.3)
+        # a fit measured once has no line to draw
+        whole.plot(epochs, values, color=colour, ls=dashes, lw=1.3, marker="o" if len(values) == 1 else None, ms=3.5)
         if f"train_{metric}" in record["curve"]:
             whole.plot(epochs, record["curve"][f"train_{metric}"], color=colour, ls=":", lw=1.1)
         close.plot(epochs, values, color=colour, ls=dashes, lw=1.5)
