@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from torchsse.cli import app
 from torchsse.data.synthetic import planted_clusters
+from torchsse.experiments.models import load_model
 
 FAST = ["--factors", "8", "--epochs", "4", "--trials", "3", "--profile", "2", "--jobs", "1"]
 
@@ -84,6 +85,27 @@ def test_validation_file(files: Path, tmp_path: Path) -> None:
     assert run("recommend", out / "model", "--user", 999).exit_code == 0, "a user of the validation file is known"
 
 
+@pytest.mark.parametrize(("model", "data"), [("mf", "ratings"), ("sasrec", "likes")])
+def test_along_nearest_items(files: Path, tmp_path: Path, model: str, data: str) -> None:
+    out = tmp_path / "out"
+    command = ["tune", model, files / f"{data}.csv", *FAST, "--out", out]
+    if model == "sasrec":
+        command += ["--order", "file", "--fix", "max_length=8"]
+    done = run(*command, "--item-nearest", 3)
+    assert done.exit_code == 0, done.stderr
+    assert "Item graph: each item's 3 nearest by co-occurrence, in what a fit learns from." in done.stderr
+    document = json.loads((out / "best.json").read_text())
+    assert document["params"]["rho_item"] == "inf"
+    assert "Item graph: each item's 3 nearest" in "".join(document["provenance"]["notes"])
+    saved = load_model(out / "model")
+    assert saved.item_graph is not None
+    assert saved.item_graph.num_edges > 0
+    other = run(*command, "--item-nearest", 4)
+    assert other.exit_code == 1
+    assert "holds a run with other settings or data" in other.stderr
+    assert "of them done before" in run(*command, "--item-nearest", 3).stderr
+
+
 def test_without_sse(files: Path, tmp_path: Path) -> None:
     """Both p0 fixed at 0: nothing to compare with, no response to plot."""
     zero = ["--fix", "p0_user=0", "--fix", "p0_item=0"]
@@ -122,6 +144,9 @@ def test_another_study_in_out(files: Path, tmp_path: Path) -> None:
         (["mf", "{}/ratings.csv", "--validation", "{}/nowhere.csv"], "nowhere.csv"),
         (["mf", "{}/ratings.csv", "--edge-weight", "w"], "--edge-weight"),
         (["bpr", "{}/likes.csv", "--item-graph", "{}/foreign.csv"], "none of the 1 edges"),
+        (["mf", "{}/ratings.csv", "--item-graph", "{}/edges.csv", "--item-nearest", "3"], "both given"),
+        (["mf", "{}/ratings.csv", "--item-nearest", "3", "--edge-weight", "w"], "--edge-weight"),
+        (["sasrec", "{}/likes.csv", "--user-nearest", "3"], "--user-nearest: models of histories"),
         (["mf", "{}/ratings.csv", "--out", "{}"], "not empty"),
         (["mf", "{}/ratings.csv", "--search", "learning_rate=1e8:1e9:log", "--trials", "2"], "2 trials diverged"),
     ],

@@ -23,10 +23,12 @@ from tune_case import SETTINGS, data, run, space, timeless
 from torchsse.data import Ratings
 from torchsse.data.sequence_split import leave_last_out
 from torchsse.errors import ConfigError, CorruptFileError
+from torchsse.experiments import neighbours
 from torchsse.experiments.settings import DataFile
 from torchsse.experiments.tuning import fitting
+from torchsse.experiments.tuning.data import TuneData
 from torchsse.experiments.tuning.models import MODELS, ModelName
-from torchsse.experiments.tuning.settings import TuneData, TuneSettings
+from torchsse.experiments.tuning.settings import TuneSettings
 from torchsse.experiments.tuning.space import tune_space
 from torchsse.experiments.tuning.study import Study
 from torchsse.experiments.tuning.tune import tune
@@ -286,6 +288,35 @@ def test_two_splits_are_averaged() -> None:
         curves.append([row["validation_rmse"] for row in model.history_])
     assert fit.curve == pytest.approx(np.mean(curves, axis=0))
     assert fit.value == min(fit.curve)
+
+
+def test_neighbours_are_those_of_what_a_fit_learns_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each split has its graph, the last fit that of everything; each is made once."""
+    settings = replace(SETTINGS, validation_splits=2, epochs=1)
+    ours = replace(data(), item_graph=None, nearest={"item": 3})
+    splits = ours.splits(settings)
+    seen: list[Any] = []
+
+    class Spy(MatrixFactorization):
+        def fit(self, train: Any, validation: Any = None, callback: Any = None) -> MatrixFactorization:
+            seen.append((train, self.item_graph))
+            return super().fit(train, validation, callback=callback)
+
+    made = []
+    original = neighbours.cooccurrence_graph
+    monkeypatch.setattr(neighbours, "cooccurrence_graph", lambda *words: made.append(words) or original(*words))
+    fitter = fitting.TuneFitter(replace(MODELS[ModelName.mf], estimator=lambda: Spy), ours, settings, splits)
+    params = {"factors": 4, "rho_item": float("inf"), "p0_item": 0.2}
+    for _ in range(2):
+        fitter.trial(params, lambda _: False)
+    fitter.final(params, 1, lambda _: False)
+    parts = [*(learn for learn, _ in splits), ours.whole]
+    assert [train is part for (train, _), part in zip(seen, [*parts[:2], *parts])] == [True] * 5
+    for train, graph in seen:
+        same, other = graph.edges(), original(train, "item", 3).edges()
+        assert all(np.array_equal(mine, theirs) for mine, theirs in zip(same, other))
+    assert [seen[n][1].num_edges for n in (0, 1)] != [seen[4][1].num_edges] * 2, "control: the graphs differ"
+    assert len(made) == 3
 
 
 def test_validation_file_joins_the_last_fit() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from torchsse.errors import ConfigError
 from torchsse.experiments.space import Range
+from torchsse.experiments.swap_ranges import RANKING_SWAPS, RATING_COOCCURRENCE, SEQUENCE_COOCCURRENCE
 from torchsse.experiments.tuning.dimensions import Choice, at, inside, parse_dimension
 from torchsse.experiments.tuning.models import MODELS, ModelName
 from torchsse.experiments.tuning.space import tune_space
@@ -27,6 +28,36 @@ def test_every_model_has_a_space_that_its_estimator_takes(name: ModelName, user_
     assert all(inside(space.searched[word], value) == value for word, value in space.defaults.items())
     if user_graph or item_graph:
         assert set(MODELS[name].response) & set(space.searched)
+
+
+@pytest.mark.parametrize("name", ModelName)
+def test_along_cooccurrence_rho_is_infinite_and_p0_has_its_own_range(name: ModelName) -> None:
+    model = MODELS[name]
+    space = tune_space(model, nearest=("item",))
+    given = tune_space(model, item_graph=True)
+    assert "rho_item" not in space.searched
+    assert space.fixed.get("rho_item") == (float("inf") if model.swapped else None)
+    assert set(given.searched) - set(space.searched) == ({"rho_item"} if model.swapped else set())
+    for p0 in ("p0_item", "p0_input", "p0_output"):
+        wanted = {**RATING_COOCCURRENCE, **SEQUENCE_COOCCURRENCE, "p0_item": None}
+        if name in ("mf", "marginalized"):
+            wanted["p0_item"] = RATING_COOCCURRENCE["p0_item"]
+        if p0 in space.searched:
+            range_, start = wanted[p0] or RANKING_SWAPS.near
+            assert (space.searched[p0], space.defaults[p0]) == (range_, start)
+    if "p0_user" in space.searched:
+        assert space.searched["p0_user"] == given.searched["p0_user"], "a table without neighbours swaps over all rows"
+
+
+def test_rho_along_cooccurrence_can_be_searched_or_fixed() -> None:
+    mf = MODELS[ModelName.mf]
+    assert tune_space(mf, nearest=("item",), search=["rho_item=1:50"]).searched["rho_item"] == Range(1, 50)
+    assert tune_space(mf, nearest=("item",), fix=["rho_item=50"]).fixed["rho_item"] == 50
+    both = tune_space(mf, nearest=("user", "item"))
+    assert both.fixed == {"factors": 100, "rho_user": float("inf"), "rho_item": float("inf")}
+    assert both.searched["p0_user"] == RATING_COOCCURRENCE["p0_user"][0]
+    with pytest.raises(ConfigError, match="--user-nearest: models of histories take --item-nearest only"):
+        tune_space(MODELS[ModelName.sasrec], nearest=("user",))
 
 
 def test_factors() -> None:

@@ -11,8 +11,9 @@ from compare_case import Quiet
 
 from torchsse.data.synthetic import planted_clusters
 from torchsse.experiments.settings import DataFile
+from torchsse.experiments.tuning.data import TuneData
 from torchsse.experiments.tuning.models import MODELS, ModelName
-from torchsse.experiments.tuning.settings import TuneData, TuneSettings
+from torchsse.experiments.tuning.settings import TuneSettings
 from torchsse.experiments.tuning.space import TuneSpace, tune_space
 from torchsse.experiments.tuning.tune import tune
 from torchsse.graph import Graph

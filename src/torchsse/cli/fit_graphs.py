@@ -13,7 +13,7 @@ from torchsse.cli.options import position
 if TYPE_CHECKING:
     from torchsse.experiments.arms import Side
 
-__all__ = ["SideOptions", "check_graphs", "read_graphs"]
+__all__ = ["SideOptions", "check_graphs", "nearest_of", "read_graphs"]
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,27 @@ def check_graphs(
         raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
     for options in given:
         side = options.side
-        if options.nearest is None:
+        if not nearest_of((options,)):
             continue
-        if options.edges is not None:
-            raise ConfigError(f"--{side}-graph and --{side}-nearest are both given; a table has one graph")
         check_words(model, {f"{side}_graph": None}, said=f"--{side}-nearest")
         words[f"{side}_graph"] = options.nearest  # `read_graphs` makes the graph
         if f"rho_{side}" in estimator_of(model)._defaults():
             words.setdefault(f"rho_{side}", math.inf)
+
+
+def nearest_of(given: tuple[SideOptions, ...]) -> dict[Side, int]:
+    """The tables with a graph of nearest rows, and how many.
+
+    Raises:
+        ConfigError: two graphs for one table.
+    """
+    from torchsse.errors import ConfigError
+
+    for options in given:
+        if options.nearest is not None and options.edges is not None:
+            side = options.side
+            raise ConfigError(f"--{side}-graph and --{side}-nearest are both given; a table has one graph")
+    return {options.side: options.nearest for options in given if options.nearest is not None}
 
 
 def read_graphs(

@@ -106,7 +106,7 @@ ItemNearest = Annotated[
         metavar="K",
         min=1,
         help="In place of --item-graph: each item with the K that are nearest by co-occurrence (Jaccard) in what is "
-        "learned. Then --rho-item is inf by default.",
+        "learned; rho of items is then inf by default.",
         rich_help_panel=GRAPHS,
     ),
 ]

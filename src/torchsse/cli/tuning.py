@@ -9,6 +9,7 @@ import typer
 
 from torchsse.cli import models
 from torchsse.cli import options as o
+from torchsse.cli.fit_graphs import SideOptions, nearest_of
 from torchsse.cli.progress import progress
 from torchsse.cli.searching import RESUME, cores, show_written, try_figures
 from torchsse.cli.shell import say, stdout
@@ -51,6 +52,8 @@ def tune(
     order: o.OrderOption = None,
     item_graph: o.ItemGraph = None,
     user_graph: o.UserGraph = None,
+    item_nearest: o.ItemNearest = None,
+    user_nearest: o.UserNearest = None,
     edge_weight: o.EdgeWeight = None,
     factors: Annotated[
         str | None,
@@ -130,12 +133,14 @@ def tune(
       --out out/mf
     torchsse tune mf ratings.csv --item-graph edges.csv --fix p0_user=0 \\
       --search p0_item=0.001:0.9:log --out out/graph
+    torchsse tune mf ratings.csv --item-nearest 4 --out out/nearest
     torchsse tune sasrec actions.txt --fix loss=softmax --trials 20 --out sasrec
     torchsse recommend out/bpr/model --user 42
     """
     from torchsse.errors import ConfigError
+    from torchsse.experiments.tuning.data import load_tune_data
     from torchsse.experiments.tuning.models import MODELS
-    from torchsse.experiments.tuning.settings import TuneSettings, load_tune_data, validation_words
+    from torchsse.experiments.tuning.settings import TuneSettings, validation_words
     from torchsse.experiments.tuning.space import tune_space
     from torchsse.experiments.tuning.tune import tune as run_study
 
@@ -157,10 +162,12 @@ def tune(
     if validation_splits is not None and histories:
         raise ConfigError(f"--validation-splits: of {model.value} each user's last action judges, once")
     # a wrong setting shows before anything is read
+    nearest = nearest_of((SideOptions("user", user_graph, user_nearest), SideOptions("item", item_graph, item_nearest)))
     space = tune_space(
         tuned,
         user_graph=user_graph is not None,
         item_graph=item_graph is not None,
+        nearest=nearest,
         factors=factors,
         fix=fix or (),
         search=search or (),
@@ -171,6 +178,7 @@ def tune(
         validation=validation,
         user_graph=user_graph,
         item_graph=item_graph,
+        nearest=nearest,
         edge_weight=o.position(edge_weight),
         columns=o.columns(user_column, item_column, rating_column, timestamp_column, data_format, header),
         order=None if order is None else order.value,

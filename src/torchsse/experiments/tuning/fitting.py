@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from torchsse.experiments.arms import SIDES
 from torchsse.experiments.fitting import Stopped
+from torchsse.experiments.neighbours import Neighbours
+from torchsse.experiments.tuning.data import TuneData
 from torchsse.experiments.tuning.dimensions import Value
 from torchsse.experiments.tuning.models import TunedModel
-from torchsse.experiments.tuning.settings import TuneData, TuneSettings
+from torchsse.experiments.tuning.settings import TuneSettings
 
 if TYPE_CHECKING:
     from torchsse.data import Ratings
@@ -45,6 +48,7 @@ class TuneFitter:
     data: TuneData
     settings: TuneSettings
     splits: tuple[tuple[Ratings, Ratings], ...]
+    neighbours: Neighbours = field(default_factory=Neighbours)
 
     def trial(self, params: Mapping[str, Value], report: Report, go_on: GoOn | None = None) -> Fit:
         """Fit once for each split and average their curves, up to the end of the shortest; the best value counts.
@@ -61,7 +65,7 @@ class TuneFitter:
                 self.model.metric, report, go_on if number == 0 else None, number, count, self.settings.epochs
             )
             estimator: Any = self._estimator(
-                params, self.settings.seed + number, self.settings.epochs, self.settings.patience
+                learn, params, self.settings.seed + number, self.settings.epochs, self.settings.patience
             )
             try:
                 estimator.fit(learn, validation=validation, callback=watch)
@@ -83,7 +87,7 @@ class TuneFitter:
 
     def final(self, params: Mapping[str, Value], epochs: int, report: Report) -> Recommender:
         """Fit on train and validation together for a given number of epochs."""
-        estimator: Any = self._estimator(params, self.settings.seed, epochs, None)
+        estimator: Any = self._estimator(self.data.whole, params, self.settings.seed, epochs, None)
         stopped = False
 
         def after_epoch(epoch: int, info: dict[str, Any]) -> bool:
@@ -97,10 +101,14 @@ class TuneFitter:
         fitted: Recommender = estimator
         return fitted
 
-    def _estimator(self, params: Mapping[str, Value], seed: int, epochs: int, patience: int | None) -> Recommender:
+    def _estimator(
+        self, learn: Any, params: Mapping[str, Value], seed: int, epochs: int, patience: int | None
+    ) -> Recommender:
         words: dict[str, Any] = {**params, "epochs": epochs, "patience": patience, "seed": seed}
-        for side in ("user", "item"):
+        for side in SIDES:
             graph = getattr(self.data, f"{side}_graph")
+            if side in self.data.nearest:
+                graph = self.neighbours.graph(learn, side, self.data.nearest[side])
             if graph is not None:
                 words[f"{side}_graph"] = graph
         made: Recommender = self.model.estimator()(**words)

@@ -6,15 +6,18 @@ To add a model: a name in `ModelName` and an entry in `MODELS`. An estimator has
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from torchsse.experiments.arms import Side
 from torchsse.experiments.space import Range
 from torchsse.experiments.swap_ranges import (
     RANKING_SWAPS,
+    RATING_COOCCURRENCE,
     RATING_SWAPS,
+    SEQUENCE_COOCCURRENCE,
     SEQUENCE_NEAR,
     SEQUENCE_RHO,
     SEQUENCE_SWAP,
@@ -56,6 +59,7 @@ class TunedModel:
         patience: epochs without a better value on validation before a fit stops.
         plain: searched always.
         swaps: searched if the model has SSE.
+        nearest: p0 along each row's nearest by co-occurrence, where it is not that along a given graph.
         with_graph: searched if a graph is given.
         response: the settings whose response is plotted.
         rank: the constructor word that `--factors` is, and its default.
@@ -67,6 +71,7 @@ class TunedModel:
     patience: int
     plain: dict[str, Setting]
     swaps: Swaps | None = None
+    nearest: Mapping[str, Setting] = field(default_factory=dict)
     with_graph: dict[str, Setting] = field(default_factory=dict)
     response: tuple[str, ...] = ("p0_user", "p0_item")
     rank: tuple[str, str] = ("factors", "100")
@@ -84,18 +89,22 @@ class TunedModel:
         """The settings that are 0 without SSE."""
         return () if self.swaps is None else ("p0_user", "p0_item")
 
-    def settings(self, *, user_graph: bool, item_graph: bool) -> dict[str, Setting]:
-        """What is searched, given which graphs there are."""
+    def settings(self, *, user_graph: bool, item_graph: bool, nearest: Collection[Side] = ()) -> dict[str, Setting]:
+        """What is searched, given which graphs there are, and which tables swap along co-occurrence."""
         found = dict(self.plain)
         if self.swaps is not None:
             for side, uniform, there in (
                 ("user", self.swaps.user, user_graph),
                 ("item", self.swaps.item, item_graph),
             ):
-                found[f"p0_{side}"] = self.swaps.near if there else uniform
+                p0 = f"p0_{side}"
+                if side in nearest:
+                    found[p0] = self.nearest.get(p0, self.swaps.near)
+                    continue
+                found[p0] = self.swaps.near if there else uniform
                 if there:
                     found[f"rho_{side}"] = self.swaps.rho
-        if user_graph or item_graph:
+        if user_graph or item_graph or nearest:
             found |= self.with_graph
         return found
 
@@ -114,12 +123,14 @@ class TunedSequenceModel(TunedModel):
     def swapped(self) -> tuple[str, ...]:
         return (*(("p0_user",) if self.users else ()), "p0_input", "p0_output")
 
-    def settings(self, *, user_graph: bool, item_graph: bool) -> dict[str, Setting]:
+    def settings(self, *, user_graph: bool, item_graph: bool, nearest: Collection[Side] = ()) -> dict[str, Setting]:
         found = dict(self.plain)
         if self.users:
             found["p0_user"] = SEQUENCE_USER
         for name in ("p0_input", "p0_output"):
             found[name] = SEQUENCE_NEAR if item_graph else SEQUENCE_SWAP
+            if "item" in nearest:
+                found[name] = SEQUENCE_COOCCURRENCE[name]
         return found | ({"rho_item": SEQUENCE_RHO} if item_graph else {})
 
 
@@ -189,6 +200,7 @@ MODELS: dict[ModelName, TunedModel] = {
             "weight_decay": (Range(0.01, 0.3, log=True), 0.08),
         },
         swaps=RATING_SWAPS,
+        nearest=RATING_COOCCURRENCE,
     ),
     ModelName.bpr: TunedModel(
         _bpr,
@@ -220,6 +232,7 @@ MODELS: dict[ModelName, TunedModel] = {
         patience=5,
         plain={"regularization": (Range(0.01, 0.3, log=True), 0.08)},
         swaps=RATING_SWAPS,
+        nearest=RATING_COOCCURRENCE,
     ),
     ModelName.graph_als: TunedModel(
         _graph_als,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torchsse.errors import ConfigError
+from torchsse.experiments.arms import Side
 from torchsse.experiments.files import jsonable
 from torchsse.experiments.tuning.dimensions import (
     Choice,
@@ -23,7 +25,7 @@ from torchsse.experiments.tuning.models import TunedModel
 
 __all__ = ["TuneSpace", "tune_space"]
 
-_SWAPS = {"user": ("p0_user",), "item": ("p0_item", "p0_input", "p0_output")}
+_SWAPS: dict[Side, tuple[str, ...]] = {"user": ("p0_user",), "item": ("p0_item", "p0_input", "p0_output")}
 """The settings that say how often a table swaps."""
 
 RESERVED = {
@@ -78,6 +80,7 @@ def tune_space(
     *,
     user_graph: bool = False,
     item_graph: bool = False,
+    nearest: Collection[Side] = (),
     factors: str | None = None,
     fix: Sequence[str] = (),
     search: Sequence[str] = (),
@@ -88,6 +91,8 @@ def tune_space(
         model: gives the space to start from.
         user_graph: whether users have one.
         item_graph: whether items have one.
+        nearest: the tables that swap along co-occurrence in place of a given graph; their rho is infinite, as in
+            `compare`, unless `fix` or `search` says otherwise.
         factors: a rank, several (``10,50,100``) or a range (``10:200``); of models of histories the width.
         fix: ``name=value``, taken out of the search.
         search: ``name=low:high``, ``name=low:high:log`` or ``name=a,b,c``.
@@ -95,8 +100,9 @@ def tune_space(
     Raises:
         ConfigError: a setting that the estimator does not have, or a value that it does not take; nothing to search.
     """
-    if user_graph and model.feedback == "sequences":
-        raise ConfigError("--user-graph: models of histories take --item-graph only")
+    for option, there in (("graph", user_graph), ("nearest", "user" in nearest)):
+        if there and model.feedback == "sequences":
+            raise ConfigError(f"--user-{option}: models of histories take --item-{option} only")
     kind = model.estimator()
     words = {name: value for name, value in kind._defaults().items() if name not in RESERVED}
     rank, usual = model.rank
@@ -116,7 +122,10 @@ def tune_space(
     both = sorted(set(table) & set(fixed))
     if both:
         raise ConfigError(f"{both[0]}: either --search or --fix, not both")
-    settings = model.settings(user_graph=user_graph, item_graph=item_graph)
+    settings = model.settings(user_graph=user_graph, item_graph=item_graph, nearest=nearest)
+    for side in nearest:
+        if (rho := f"rho_{side}") in words and rho not in table:
+            fixed.setdefault(rho, math.inf)
     for name, text in table.items():
         if not any(mark in text for mark in ":,"):
             if name != rank:
@@ -136,7 +145,9 @@ def tune_space(
         raise ConfigError("nothing is left to search: every setting is fixed")
     defaults = {name: inside(dimension, settings[name][1]) for name, dimension in searched.items()}
     space = TuneSpace(searched, defaults, fixed)
-    _try_out(kind, space, {"user_graph": user_graph, "item_graph": item_graph})
+    _try_out(
+        kind, space, {"user_graph": user_graph or "user" in nearest, "item_graph": item_graph or "item" in nearest}
+    )
     return space
 
 

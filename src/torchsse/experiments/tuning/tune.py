@@ -12,11 +12,12 @@ from torchsse.experiments.files import claim_directory
 from torchsse.experiments.journal import Journal, fingerprint
 from torchsse.experiments.pool import Observer, run_units
 from torchsse.experiments.provenance import now, provenance, sessions_of
+from torchsse.experiments.tuning.data import TuneData
 from torchsse.experiments.tuning.fitting import TuneFitter
 from torchsse.experiments.tuning.models import MODELS, ModelName
 from torchsse.experiments.tuning.outcome import document_of, write_best, write_trials
 from torchsse.experiments.tuning.plan import MODEL, TunePlan
-from torchsse.experiments.tuning.settings import TuneData, TuneSettings, config_of, roles, validation_words
+from torchsse.experiments.tuning.settings import TuneSettings, config_of, roles, validation_words
 from torchsse.experiments.tuning.space import TuneSpace
 from torchsse.experiments.tuning.study import Study
 
