@@ -11,11 +11,11 @@ import typer
 
 from torchsse.cli import fit_options as f
 from torchsse.cli import options as o
-from torchsse.cli.fit_graphs import SideOptions, check_graphs, read_graphs
 from torchsse.cli.fitting_progress import fit_with_progress
 from torchsse.cli.models import MODELS, Kind, ModelName, check_words, estimator_of
 from torchsse.cli.progress import duration
 from torchsse.cli.shell import say
+from torchsse.cli.side_graphs import SideOptions, check_graphs, read_graphs
 from torchsse.report.metric import label
 
 __all__ = ["fit"]

@@ -9,10 +9,10 @@ import typer
 
 from torchsse.cli import models
 from torchsse.cli import options as o
-from torchsse.cli.fit_graphs import SideOptions, nearest_of
 from torchsse.cli.progress import progress
 from torchsse.cli.searching import RESUME, cores, show_written, try_figures
 from torchsse.cli.shell import say, stdout
+from torchsse.cli.side_graphs import SideOptions, nearest_of
 from torchsse.experiments.tuning.models import ModelName
 
 __all__ = ["tune"]

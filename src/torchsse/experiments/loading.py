@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torchsse.data.sequences import Order, Sequences
     from torchsse.graph import Graph
 
-__all__ = ["Columns", "load_compare_data", "load_graph", "load_graphs", "reach"]
+__all__ = ["Columns", "check_edge_weight", "load_compare_data", "load_graph", "load_graphs", "reach"]
 
 Column = str | int | None
 
@@ -75,6 +75,16 @@ class Columns:
         return tuple(sorted((name, str(column)) for name, column in asked.items() if column is not None))
 
 
+def check_edge_weight(edge_weight: Column, *graphs: Path | None) -> None:
+    """A column of edge weights needs an edge file, of users or of items.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if edge_weight is not None and not any(graphs):
+        raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
+
+
 def load_compare_data(
     ratings: Path,
     settings: CompareSettings,
@@ -104,8 +114,7 @@ def load_compare_data(
     """
     from torchsse.data import split
 
-    if edge_weight is not None and user_graph is None and item_graph is None:
-        raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
+    check_edge_weight(edge_weight, user_graph, item_graph)
     columns = columns or Columns()
     whole = columns.read(ratings, feedback=feedback)
     notes = []

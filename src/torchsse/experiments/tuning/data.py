@@ -12,7 +12,7 @@ import numpy as np
 
 from torchsse.errors import ConfigError
 from torchsse.experiments.arms import Side
-from torchsse.experiments.loading import Columns, load_graphs
+from torchsse.experiments.loading import Columns, check_edge_weight, load_graphs
 from torchsse.experiments.settings import DataFile
 from torchsse.experiments.tuning.models import TunedModel
 from torchsse.experiments.tuning.settings import TuneSettings
@@ -35,7 +35,7 @@ class TuneData:
         train: `Ratings` that trials learn from; without `validation`, what is split for them. Or `Sequences`.
         validation: under the same id maps as train, or None.
         files: for provenance and for telling a resumed study from another one.
-        reading: how the files were read, where it changes the data.
+        reading: how the files were read, where it changes the data, and `nearest`.
         notes: what a reader of the results should know.
         histories: of `Sequences` train and validation together.
         nearest: table -> how many nearest rows by co-occurrence, in what a fit learns from, are its graph.
@@ -111,8 +111,7 @@ def load_tune_data(
     Raises:
         DataError: from the readers. ConfigError: an edge weight without a graph; pairs only where ratings are needed.
     """
-    if edge_weight is not None and user_graph is None and item_graph is None:
-        raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
+    check_edge_weight(edge_weight, user_graph, item_graph)
     columns = columns or Columns()
     if model.feedback == "sequences":
         data = _load_sequences(train, validation, item_graph, edge_weight, columns, order)

@@ -1,4 +1,4 @@
-"""The graphs of `fit`: from edge files, or the nearest of each row in what is learned."""
+"""The graphs of `fit` and `tune`: from edge files, or the nearest of each row in what is learned."""
 
 from __future__ import annotations
 
@@ -33,16 +33,12 @@ def check_graphs(
     Raises:
         ConfigError: two graphs for one table, one that the model has no use for, a weight without an edge file.
     """
-    from torchsse.errors import ConfigError
+    from torchsse.experiments.loading import check_edge_weight
 
-    if edge_weight is not None and not any(options.edges for options in given):
-        raise ConfigError("--edge-weight names a column of --item-graph or --user-graph; neither is given")
-    for options in given:
-        side = options.side
-        if not nearest_of((options,)):
-            continue
+    check_edge_weight(edge_weight, *(options.edges for options in given))
+    for side, k in nearest_of(given).items():
         check_words(model, {f"{side}_graph": None}, said=f"--{side}-nearest")
-        words[f"{side}_graph"] = options.nearest  # `read_graphs` makes the graph
+        words[f"{side}_graph"] = k  # `read_graphs` makes the graph
         if f"rho_{side}" in estimator_of(model)._defaults():
             words.setdefault(f"rho_{side}", math.inf)
 
